@@ -157,16 +157,21 @@ func (b *Book) after(postings []Posting) (map[Key]Balance, error) {
 // TrialBalance lists every account that was ever posted to, by currency and then by account.
 func (b *Book) TrialBalance() []Line {
 	lines := make([]Line, 0, len(b.Balances))
-	for key, held := range b.Balances {
+	for _, key := range sortedKeys(b.Balances) {
+		held := b.Balances[key]
 		lines = append(lines, Line{
 			Account: key.Account, Currency: key.Currency,
 			Debit: held.Debit, Credit: held.Credit, Balance: held.Debit - held.Credit,
 		})
 	}
-	slices.SortFunc(lines, func(x, y Line) int {
+	return lines
+}
+
+// sortedKeys gives the accounts by currency and then by account.
+func sortedKeys(balances map[Key]Balance) []Key {
+	return slices.SortedFunc(maps.Keys(balances), func(x, y Key) int {
 		return cmp.Or(cmp.Compare(x.Currency, y.Currency), cmp.Compare(x.Account, y.Account))
 	})
-	return lines
 }
 
 // plus adds to both turnovers, and reports false instead of overflowing.
