@@ -1,0 +1,196 @@
+package settings
+
+import (
+	"fmt"
+	"iter"
+	"net/url"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/parser"
+)
+
+// maxFile bounds the settings file, in bytes.
+const maxFile = 64 << 10
+
+// Channel is a place where fans are met, beside the web, which needs no set-up.
+type Channel struct {
+	Kind      string // "wechat"
+	AppID     string
+	AppSecret string
+	Token     string // signs the platform's callbacks
+	AESKey    string // 43 characters; empty for plain callbacks
+	APIURL    string
+}
+
+const weChatAPI = "https://api.weixin.qq.com"
+
+var channelKeys = []string{"kind", "app_id", "app_secret", "token", "aes_key", "api_url"}
+
+// The forms that the platform gives these values (its settings page refuses others).
+var (
+	channelName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,31}$`)
+	tokenForm   = regexp.MustCompile(`^[0-9A-Za-z]{3,32}$`)
+	aesKeyForm  = regexp.MustCompile(`^[0-9A-Za-z]{43}$`)
+)
+
+// readFile reads the settings file into values and channels. It walks the syntax tree, because every mistake is
+// told with its line and column.
+func readFile(path string, values map[string]value, channels map[string]Channel, problems *Problems) error {
+	root, err := parseFile(path)
+	if err != nil {
+		return err
+	}
+	r := fileReader{path, problems}
+	known := []string{"channels"}
+	for _, s := range All() {
+		known = append(known, s.Name)
+	}
+	for key, node := range r.entries(root, "the settings file") {
+		switch name := key.GetToken().Value; {
+		case name == "channels":
+			for key, node := range r.entries(node, "channels") {
+				channels[key.GetToken().Value] = r.channel(key, node)
+			}
+		case slices.Contains(known, name):
+			if text := r.text(name, node); text != "" {
+				values[name] = value{text, r.place(key) + name}
+			}
+		default:
+			problems.add("%s%s is not a setting; %s", r.place(key), name, suggest(name, known))
+		}
+	}
+	return nil
+}
+
+func parseFile(path string) (ast.Node, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, Problems{fmt.Sprintf("the settings file cannot be read: %s", err)}
+	}
+	if info.Size() > maxFile {
+		return nil, Problems{fmt.Sprintf("the settings file %s is larger than %d KiB", path, maxFile>>10)}
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, Problems{fmt.Sprintf("the settings file cannot be read: %s", err)}
+	}
+	parsed, err := parser.ParseBytes(text, 0)
+	if err != nil {
+		return nil, Problems{fmt.Sprintf("%s:%s", path, firstLine(err))}
+	}
+	if len(parsed.Docs) > 1 {
+		return nil, Problems{fmt.Sprintf("%s holds %d documents; keep one", path, len(parsed.Docs))}
+	}
+	if len(parsed.Docs) == 0 {
+		return nil, nil
+	}
+	return parsed.Docs[0].Body, nil
+}
+
+// firstLine is a syntax error as line:column: reason, without the excerpt below it.
+func firstLine(err error) string {
+	if syntax, ok := err.(yaml.Error); ok && syntax.GetToken() != nil {
+		at := syntax.GetToken().Position
+		return fmt.Sprintf("%d:%d: %s", at.Line, at.Column, syntax.GetMessage())
+	}
+	first, _, _ := strings.Cut(err.Error(), "\n")
+	return " " + first
+}
+
+type fileReader struct {
+	path     string
+	problems *Problems
+}
+
+func (r fileReader) place(node ast.Node) string {
+	if node == nil || node.GetToken() == nil {
+		return r.path + ": "
+	}
+	at := node.GetToken().Position
+	return fmt.Sprintf("%s:%d:%d: ", r.path, at.Line, at.Column)
+}
+
+// entries are the keys and values of a mapping, in order.
+func (r fileReader) entries(node ast.Node, what string) iter.Seq2[ast.Node, ast.Node] {
+	return func(yield func(ast.Node, ast.Node) bool) {
+		var pairs []*ast.MappingValueNode
+		switch n := node.(type) {
+		case nil, *ast.NullNode:
+		case *ast.MappingNode:
+			pairs = n.Values
+		case *ast.MappingValueNode:
+			pairs = []*ast.MappingValueNode{n}
+		default:
+			r.problems.add("%s%s must hold names and values, one `name: value` a line", r.place(node), what)
+		}
+		for _, pair := range pairs {
+			if !yield(pair.Key, pair.Value) {
+				return
+			}
+		}
+	}
+}
+
+// text is a plain value. Anchors and aliases are refused with every other form that is not one.
+func (r fileReader) text(name string, node ast.Node) string {
+	switch n := node.(type) {
+	case nil, *ast.NullNode:
+		return ""
+	case *ast.StringNode:
+		return n.Value
+	case *ast.LiteralNode:
+		return strings.TrimSpace(n.Value.Value)
+	case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode:
+		return node.GetToken().Value
+	}
+	r.problems.add("%s%s must be a plain text", r.place(node), name)
+	return ""
+}
+
+func (r fileReader) channel(named, node ast.Node) Channel {
+	name, at := named.GetToken().Value, r.place(named)
+	field := func(key string) string { return "channels." + name + "." + key }
+	wrong := func(key, format string, args ...any) {
+		r.problems.add("%s%s: %s", at, field(key), fmt.Sprintf(format, args...))
+	}
+	if !channelName.MatchString(name) || name == "web" {
+		r.problems.add("%schannels.%s: a channel's name is 1 to 32 of a-z, 0-9 and dashes, and not web, which needs no set-up", at, name)
+	}
+	texts := map[string]string{}
+	for keyNode, value := range r.entries(node, "channels."+name) {
+		key := keyNode.GetToken().Value
+		if !slices.Contains(channelKeys, key) {
+			r.problems.add("%s%s is not a setting of a channel; %s", r.place(keyNode), field(key), suggest(key, channelKeys))
+			continue
+		}
+		texts[key] = r.text(field(key), value)
+	}
+	c := Channel{texts["kind"], texts["app_id"], texts["app_secret"], texts["token"], texts["aes_key"], texts["api_url"]}
+	if c.APIURL == "" {
+		c.APIURL = weChatAPI
+	}
+	if c.Kind != "wechat" {
+		wrong("kind", "%q is no kind of channel; write wechat", c.Kind)
+		return c
+	}
+	for _, key := range []string{"app_id", "app_secret"} {
+		if texts[key] == "" {
+			wrong(key, "is missing; copy it from the account's settings page")
+		}
+	}
+	if !tokenForm.MatchString(c.Token) {
+		wrong("token", "must be 3 to 32 letters and digits, the same as on the account's settings page")
+	}
+	if c.AESKey != "" && !aesKeyForm.MatchString(c.AESKey) {
+		wrong("aes_key", "must be 43 letters and digits; leave it out for plain mode")
+	}
+	if u, err := url.Parse(c.APIURL); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+		wrong("api_url", "is not a web address; leave it out for %s", weChatAPI)
+	}
+	return c
+}
