@@ -1,0 +1,221 @@
+package campaign
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"time"
+)
+
+// Person is what a campaign knows of one user: everything the rules read, nothing that identifies.
+// A participant is a person with a code.
+type Person struct {
+	Campaign  int64 `gorm:"primaryKey;autoIncrement:false"`
+	Person    int64 `gorm:"primaryKey;autoIncrement:false"` // internal number
+	Code      string
+	Inviter   int64 // whom this person counts for, once they did; 0 before
+	Depth     int   // steps from a participant who came by themselves
+	Score     int64 // credits that rank them
+	ScoredSeq int64 // journal position at which Score was reached: who was first ranks first
+	JoinedAt  int64 // UTC milliseconds; 0 for no participant
+	Facts     Facts `gorm:"serializer:json"`
+}
+
+// TableName is the table that holds people.
+func (Person) TableName() string { return "people" }
+
+// Facts are the parts of a person that only the rules read.
+type Facts struct {
+	Variant     string           `json:"variant,omitempty"`
+	Blocked     bool             `json:"blocked,omitempty"`
+	Touches     []Touch          `json:"touches,omitempty"`      // latest codes touched, oldest first
+	FirstFollow int64            `json:"first_follow,omitempty"` // earliest subscribe, UTC ms
+	Left        map[string]int64 `json:"left,omitempty"`         // what takes credits back → its latest time
+	Counts      map[string]int   `json:"counts,omitempty"`       // task → standing credits
+	Held        map[string]int   `json:"held,omitempty"`         // task → credits waiting for their hold
+	Issued      map[string]int   `json:"issued,omitempty"`       // own task → credits ever made, numbers the next
+	Reached     []string         `json:"reached,omitempty"`      // tiers
+	Welcomed    bool             `json:"welcomed,omitempty"`
+	Invited     int              `json:"invited,omitempty"` // people ever bound to this one
+	Seen        uint64           `json:"seen,omitempty"`    // a bit per event type, see engine/step
+	Used        map[string]int   `json:"used,omitempty"`    // rate limit bucket → credits in it
+	Orphans     []Orphan         `json:"orphans,omitempty"` // events still looking for an inviter
+}
+
+// Touch is a code this person came by.
+type Touch struct {
+	Owner int64 `json:"o"`
+	At    int64 `json:"t"` // UTC milliseconds
+}
+
+// Orphan is an event of this person that a task would have credited had there been an inviter;
+// a scan that was delayed on its way may still bring one.
+type Orphan struct {
+	Task  string `json:"task"`
+	At    int64  `json:"t"`
+	Event string `json:"event"`
+}
+
+// maxTouches bounds what is remembered of a person: only the last codes matter.
+const maxTouches = 8
+
+// Joined says whether the person is a participant.
+func (p *Person) Joined() bool { return p.Code != "" }
+
+// Touch remembers that the person came by the owner's code at a time. Touches may arrive in any order.
+func (p *Person) Touch(owner, at int64) {
+	if owner == p.Person || slices.Contains(p.Facts.Touches, Touch{owner, at}) {
+		return
+	}
+	touches := append(slices.Clone(p.Facts.Touches), Touch{owner, at})
+	slices.SortStableFunc(touches, func(a, b Touch) int { return cmp.Compare(a.At, b.At) })
+	if len(touches) > maxTouches {
+		touches = touches[len(touches)-maxTouches:]
+	}
+	p.Facts.Touches = touches
+}
+
+// LastTouch gives the owner of the code last touched up to a moment. late says that there was a touch, but longer
+// ago than the window.
+func (p *Person) LastTouch(at int64, window time.Duration) (owner int64, found, late bool) {
+	for _, t := range slices.Backward(p.Facts.Touches) {
+		if t.At <= at {
+			if at-t.At > window.Milliseconds() {
+				return t.Owner, false, true
+			}
+			return t.Owner, true, false
+		}
+	}
+	return 0, false, false
+}
+
+// KnownBefore says whether the campaign knew the person before the moment: they had followed, left or joined by then.
+func (p *Person) KnownBefore(at int64) bool {
+	f := &p.Facts
+	left := f.Left["unsubscribe"]
+	return f.FirstFollow > 0 && f.FirstFollow < at || left > 0 && left < at || p.JoinedAt > 0 && p.JoinedAt < p.firstTouch(at)
+}
+
+func (p *Person) firstTouch(at int64) int64 {
+	if len(p.Facts.Touches) > 0 {
+		return min(at, p.Facts.Touches[0].At)
+	}
+	return at
+}
+
+// maxLeft bounds what is remembered of leaving; refunds of orders that never came are forgotten oldest first.
+const maxLeft = 16
+
+// Left notes what takes credits back, such as "unsubscribe" or "refund/order-7", at a time.
+func (p *Person) Left(what string, at int64) {
+	if at <= p.Facts.Left[what] {
+		return
+	}
+	p.Facts.Left = with(p.Facts.Left, what, at)
+	if len(p.Facts.Left) > maxLeft {
+		oldest := what
+		for other, t := range p.Facts.Left {
+			if other != "unsubscribe" && (t < p.Facts.Left[oldest] || t == p.Facts.Left[oldest] && other < oldest) {
+				oldest = other
+			}
+		}
+		delete(p.Facts.Left, oldest)
+	}
+}
+
+// Followed notes a follow at a time.
+func (p *Person) Followed(at int64) {
+	if p.Facts.FirstFollow == 0 || at < p.Facts.FirstFollow {
+		p.Facts.FirstFollow = at
+	}
+}
+
+// Count adds n to the standing credits of a task and gives the new number.
+func (p *Person) Count(task string, n int) int {
+	p.Facts.Counts = with(p.Facts.Counts, task, p.Facts.Counts[task]+n)
+	return p.Facts.Counts[task]
+}
+
+// Hold adds n to the waiting credits of a task.
+func (p *Person) Hold(task string, n int) {
+	p.Facts.Held = with(p.Facts.Held, task, p.Facts.Held[task]+n)
+	if p.Facts.Held[task] == 0 {
+		delete(p.Facts.Held, task)
+	}
+}
+
+// Issue numbers the next credit of one of the person's own tasks.
+func (p *Person) Issue(task string) int {
+	p.Facts.Issued = with(p.Facts.Issued, task, p.Facts.Issued[task]+1)
+	return p.Facts.Issued[task]
+}
+
+// Reach notes that the person reached a tier; false when they had before.
+func (p *Person) Reach(tier string) bool {
+	if slices.Contains(p.Facts.Reached, tier) {
+		return false
+	}
+	p.Facts.Reached = append(slices.Clone(p.Facts.Reached), tier)
+	return true
+}
+
+// Meets says whether the person has reached all targets of a tier.
+func (p *Person) Meets(t Tier) bool {
+	for _, r := range t.Requires {
+		if p.Facts.Counts[r.Task] < r.Count {
+			return false
+		}
+	}
+	return true
+}
+
+// maxBuckets bounds the rate-limit buckets a person keeps; the oldest by name go first, and names end in time.
+const maxBuckets = 12
+
+// Use takes one from a rate-limit bucket such as "hour/2026-03-02T10", or reports that it is empty.
+func (p *Person) Use(bucket string, limit int) bool {
+	if p.Facts.Used[bucket] >= limit {
+		return false
+	}
+	p.Facts.Used = with(p.Facts.Used, bucket, p.Facts.Used[bucket]+1)
+	if len(p.Facts.Used) > maxBuckets {
+		delete(p.Facts.Used, slices.Min(slices.Collect(maps.Keys(p.Facts.Used))))
+	}
+	return true
+}
+
+func with[V any](m map[string]V, key string, value V) map[string]V {
+	if m == nil {
+		m = map[string]V{}
+	}
+	m[key] = value
+	return m
+}
+
+// Credit is one count of a task for one person, made by one event.
+type Credit struct {
+	Campaign int64  `gorm:"primaryKey;autoIncrement:false"`
+	Person   int64  `gorm:"primaryKey;autoIncrement:false"` // who did it
+	Task     string `gorm:"primaryKey"`
+	N        int    `gorm:"primaryKey;autoIncrement:false"` // 0 for an inviter's credit, of which there is at most one; else from 1
+	Owner    int64  // whom it counts for
+	State    CreditState
+	OnAt     int64  // latest event that gave it, UTC milliseconds
+	OffAt    int64  // latest event that took it back; 0 for none
+	DueAt    *int64 // when its hold passes or passed; nil for none
+	Ref      string // data.order of the event that made it, so that a refund can name it
+	Event    string // id of the event that made it
+}
+
+// TableName is the table that holds credits.
+func (Credit) TableName() string { return "credits" }
+
+// CreditState says whether a credit counts.
+type CreditState string
+
+// The states of a credit.
+const (
+	CreditHeld     CreditState = "held"
+	CreditStanding CreditState = "standing"
+	CreditReversed CreditState = "reversed"
+)
