@@ -1,0 +1,133 @@
+package poster
+
+import (
+	"unicode"
+
+	"github.com/go-text/typesetting/language"
+	"github.com/go-text/typesetting/segmenter"
+	"golang.org/x/text/unicode/norm"
+)
+
+// cluster is what a reader takes for one character, with the font that draws it.
+type cluster struct {
+	runes  []rune
+	face   faceID
+	script language.Script
+	value  int // number of the variable's value it belongs to, from 1; 0 in literal text
+}
+
+func (c cluster) isSpace() bool { return len(c.runes) == 1 && unicode.IsSpace(c.runes[0]) }
+
+// clusters cuts cleaned text into characters as readers see them and finds a font for each. What no font has is
+// replaced by its plain form, as for 𝓐, or else left out: an empty box helps nobody.
+func (s *fontSet) clusters(seg *segmenter.Segmenter, text []rune, heavy bool, value int) []cluster {
+	if len(text) == 0 {
+		return nil
+	}
+	seg.Init(text)
+	found := make([]cluster, 0, len(text))
+	for iter := seg.GraphemeIterator(); iter.Next(); {
+		runes := iter.Grapheme().Text
+		face, drawn, ok := s.choose(runes, heavy)
+		if !ok {
+			runes = []rune(norm.NFKC.String(string(runes)))
+			if face, drawn, ok = s.choose(runes, heavy); !ok {
+				continue
+			}
+		}
+		script := language.LookupScript(drawn[0])
+		if !script.Strong() && len(found) > 0 {
+			script = found[len(found)-1].script
+		}
+		found = append(found, cluster{runes: drawn, face: face, script: script, value: value})
+	}
+	return found
+}
+
+// choose finds the font that draws a cluster and the characters of it that the font has.
+func (s *fontSet) choose(runes []rune, heavy bool) (face faceID, drawn []rune, ok bool) {
+	if looksEmoji(runes) {
+		if drawn = s.covered(emoji, runes); drawn != nil {
+			return emoji, drawn, true
+		}
+	}
+	order := [...]faceID{regular, bold}
+	if heavy {
+		order = [...]faceID{bold, regular}
+	}
+	for _, face := range order {
+		if drawn = s.covered(face, runes); drawn != nil {
+			return face, drawn, true
+		}
+	}
+	// Digits, # and * are in the emoji font for the sake of keycaps, without a picture of their own.
+	if runes[0] > 0x7f {
+		if drawn = s.covered(emoji, runes); drawn != nil {
+			return emoji, drawn, true
+		}
+	}
+	return 0, nil, false
+}
+
+// covered gives the characters of a cluster that the font can draw, nil when the first is not among them. Text
+// fonts do without the marks they lack and need no selectors; emoji need theirs to be joined.
+func (s *fontSet) covered(face faceID, runes []rune) []rune {
+	if !s.has(face, runes[0]) {
+		return nil
+	}
+	kept := make([]rune, 0, len(runes))
+	for i, r := range runes {
+		selector := r == zeroWidthJoiner || r == emojiStyle || r == textStyle
+		switch {
+		case selector && face != emoji:
+		case selector && i == len(runes)-1 && r == zeroWidthJoiner:
+		case selector || s.has(face, r):
+			kept = append(kept, r)
+		}
+	}
+	return kept
+}
+
+// looksEmoji says whether a cluster is meant as a colour picture.
+func looksEmoji(runes []rune) bool {
+	for _, r := range runes {
+		switch {
+		case r == textStyle:
+			return false
+		case r == keycap:
+			return true
+		case r == emojiStyle && runes[0] > 0x7f:
+			return true
+		}
+	}
+	return runes[0] >= 0x1f000 || unicode.Is(emojiByDefault, runes[0])
+}
+
+// emojiByDefault are the characters of the first plane that are drawn as emoji unless a selector says otherwise:
+// Emoji_Presentation of Unicode 15.1. Nearly all beyond that plane are.
+var emojiByDefault = &unicode.RangeTable{R16: []unicode.Range16{
+	{Lo: 0x231a, Hi: 0x231b, Stride: 1},
+	{Lo: 0x23e9, Hi: 0x23ec, Stride: 1},
+	{Lo: 0x23f0, Hi: 0x23f3, Stride: 3},
+	{Lo: 0x25fd, Hi: 0x25fe, Stride: 1},
+	{Lo: 0x2614, Hi: 0x2615, Stride: 1},
+	{Lo: 0x2648, Hi: 0x2653, Stride: 1},
+	{Lo: 0x267f, Hi: 0x2693, Stride: 0x14},
+	{Lo: 0x26a1, Hi: 0x26aa, Stride: 9},
+	{Lo: 0x26ab, Hi: 0x26bd, Stride: 0x12},
+	{Lo: 0x26be, Hi: 0x26c4, Stride: 6},
+	{Lo: 0x26c5, Hi: 0x26ce, Stride: 9},
+	{Lo: 0x26d4, Hi: 0x26ea, Stride: 0x16},
+	{Lo: 0x26f2, Hi: 0x26f3, Stride: 1},
+	{Lo: 0x26f5, Hi: 0x26fa, Stride: 5},
+	{Lo: 0x26fd, Hi: 0x2705, Stride: 8},
+	{Lo: 0x270a, Hi: 0x270b, Stride: 1},
+	{Lo: 0x2728, Hi: 0x274c, Stride: 0x24},
+	{Lo: 0x274e, Hi: 0x2753, Stride: 5},
+	{Lo: 0x2754, Hi: 0x2755, Stride: 1},
+	{Lo: 0x2757, Hi: 0x2795, Stride: 0x3e},
+	{Lo: 0x2796, Hi: 0x2797, Stride: 1},
+	{Lo: 0x27b0, Hi: 0x27bf, Stride: 0xf},
+	{Lo: 0x2b1b, Hi: 0x2b1c, Stride: 1},
+	{Lo: 0x2b50, Hi: 0x2b55, Stride: 5},
+}}

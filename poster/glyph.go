@@ -1,0 +1,208 @@
+package poster
+
+import (
+	"bytes"
+	"image"
+	"image/color"
+	"image/png"
+	"math"
+	"sync"
+
+	"github.com/go-text/typesetting/font"
+	ot "github.com/go-text/typesetting/font/opentype"
+	"golang.org/x/image/draw"
+	"golang.org/x/image/math/fixed"
+	"golang.org/x/image/vector"
+)
+
+// glyphCacheBytes bounds the glyph pictures that a press keeps.
+const glyphCacheBytes = 4 << 20
+
+// glyphKey names a glyph's picture. Letters have four, a quarter of a pixel apart.
+type glyphKey struct {
+	face    faceID
+	id      font.GID
+	size    fixed.Int26_6
+	quarter uint8
+}
+
+// picture is a glyph's: one of the two is set, its rectangle counted from the glyph's origin on the baseline. Both
+// are nil for a glyph that shows nothing.
+type picture struct {
+	mask  *image.Alpha // to be drawn in the text's colour
+	image *image.RGBA  // has its own colours
+}
+
+func (p picture) bytes() int {
+	const bookkeeping = 200
+	switch {
+	case p.mask != nil:
+		return len(p.mask.Pix) + bookkeeping
+	case p.image != nil:
+		return len(p.image.Pix) + bookkeeping
+	}
+	return bookkeeping
+}
+
+// glyphCache keeps glyph pictures in two halves: when the young one is full it becomes the old one, and what is
+// used again moves up. That keeps what is in use at the cost of a map look-up.
+type glyphCache struct {
+	mu         sync.RWMutex
+	young, old map[glyphKey]picture
+	bytes      int // of the young half
+}
+
+func (c *glyphCache) get(key glyphKey) (picture, bool) {
+	c.mu.RLock()
+	p, ok := c.young[key]
+	if ok {
+		c.mu.RUnlock()
+		return p, true
+	}
+	p, ok = c.old[key]
+	c.mu.RUnlock()
+	if ok {
+		c.put(key, p)
+	}
+	return p, ok
+}
+
+func (c *glyphCache) put(key glyphKey, p picture) {
+	size := p.bytes()
+	if size > glyphCacheBytes/8 {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if _, ok := c.young[key]; ok {
+		return
+	}
+	if c.young == nil || c.bytes+size > glyphCacheBytes/2 {
+		c.old, c.young, c.bytes = c.young, make(map[glyphKey]picture), 0
+	}
+	c.young[key] = p
+	c.bytes += size
+}
+
+// drawLine draws a line whose baseline begins at x, y, within clip.
+func (p *painter) drawLine(to *image.RGBA, clip image.Rectangle, l line, x, y int, c color.NRGBA) {
+	to, _ = to.SubImage(clip).(*image.RGBA)
+	if to == nil || to.Rect.Empty() {
+		return
+	}
+	ink := image.NewUniform(c)
+	for _, g := range l.glyphs {
+		gx := fixed.I(x) + g.x
+		key := glyphKey{face: g.face, id: g.id, size: g.size}
+		if g.face == emoji {
+			gx += 32 // to the nearest pixel
+		} else {
+			gx += 8 // to the nearest quarter
+			key.quarter = uint8(gx & 63 >> 4)
+		}
+		pic, ok := p.cache.get(key)
+		if !ok {
+			pic = p.types.picture(key)
+			p.cache.put(key, pic)
+		}
+		at := image.Pt(gx.Floor(), y+g.y.Round())
+		switch {
+		case pic.mask != nil:
+			r := pic.mask.Rect.Add(at)
+			draw.DrawMask(to, r, ink, image.Point{}, pic.mask, pic.mask.Rect.Min, draw.Over)
+		case pic.image != nil:
+			draw.Draw(to, pic.image.Rect.Add(at), pic.image, pic.image.Rect.Min, draw.Over)
+		}
+	}
+}
+
+// picture draws a glyph.
+func (ts *typesetter) picture(key glyphKey) picture {
+	face := ts.faces[key.face]
+	if key.face == emoji {
+		return picture{image: colorGlyph(face, key)}
+	}
+	outline, ok := face.GlyphDataOutline(key.id)
+	if !ok || len(outline.Segments) == 0 {
+		return picture{}
+	}
+	scale := float32(key.size) / 64 / float32(face.Upem())
+	return picture{mask: fill(outline.Segments, scale, float32(key.quarter)/4)}
+}
+
+// fill draws an outline, scaled and moved to the right by a part of a pixel.
+func fill(segments []ot.Segment, scale, shift float32) *image.Alpha {
+	minX, minY := float32(math.Inf(1)), float32(math.Inf(1))
+	maxX, maxY := float32(math.Inf(-1)), float32(math.Inf(-1))
+	at := func(p ot.SegmentPoint) (x, y float32) { return p.X*scale + shift, -p.Y * scale }
+	for i := range segments {
+		for _, p := range segments[i].ArgsSlice() {
+			x, y := at(p)
+			minX, maxX = min(minX, x), max(maxX, x)
+			minY, maxY = min(minY, y), max(maxY, y)
+		}
+	}
+	box := image.Rect(int(math.Floor(float64(minX))), int(math.Floor(float64(minY))),
+		int(math.Ceil(float64(maxX))), int(math.Ceil(float64(maxY))))
+	const tooLarge = 2 * maxSide // no glyph of a checked template gets there
+	if box.Empty() || box.Dx() > tooLarge || box.Dy() > tooLarge {
+		return nil
+	}
+	dx, dy := float32(-box.Min.X), float32(-box.Min.Y)
+	local := func(p ot.SegmentPoint) (x, y float32) { x, y = at(p); return x + dx, y + dy }
+	z := vector.NewRasterizer(box.Dx(), box.Dy())
+	for i := range segments {
+		s := &segments[i]
+		switch s.Op {
+		case ot.SegmentOpMoveTo:
+			z.ClosePath()
+			z.MoveTo(local(s.Args[0]))
+		case ot.SegmentOpLineTo:
+			z.LineTo(local(s.Args[0]))
+		case ot.SegmentOpQuadTo:
+			x1, y1 := local(s.Args[0])
+			x2, y2 := local(s.Args[1])
+			z.QuadTo(x1, y1, x2, y2)
+		case ot.SegmentOpCubeTo:
+			x1, y1 := local(s.Args[0])
+			x2, y2 := local(s.Args[1])
+			x3, y3 := local(s.Args[2])
+			z.CubeTo(x1, y1, x2, y2, x3, y3)
+		}
+	}
+	z.ClosePath()
+	mask := image.NewAlpha(box.Sub(box.Min))
+	z.DrawOp = draw.Src
+	z.Draw(mask, mask.Rect, image.Opaque, image.Point{})
+	mask.Rect = box
+	return mask
+}
+
+// colorGlyph scales an emoji's bitmap and centres it on the hanzi beside it. The bitmap's own height above the
+// baseline is meant for Latin and would hang too low.
+func colorGlyph(face *font.Face, key glyphKey) *image.RGBA {
+	bitmap, ok := face.GlyphDataBitmap(key.id)
+	if !ok || bitmap.Format != font.PNG {
+		return nil
+	}
+	img, err := png.Decode(bytes.NewReader(bitmap.Data))
+	if err != nil {
+		return nil
+	}
+	size := float64(key.size) / 64
+	perPixel := size / emojiPixels
+	w := int(math.Round(float64(img.Bounds().Dx()) * perPixel))
+	h := int(math.Round(float64(img.Bounds().Dy()) * perPixel))
+	if w <= 0 || h <= 0 {
+		return nil
+	}
+	scaled := image.NewRGBA(image.Rect(0, 0, w, h))
+	scale(scaled, scaled.Rect, img, img.Bounds())
+	const middle = ascent - 0.5 // of a hanzi, above the baseline
+	top := -int(math.Round(size/emojiScale*middle + float64(h)/2))
+	scaled.Rect = scaled.Rect.Add(image.Pt(0, top))
+	return scaled
+}
+
+// emojiPixels is the size that the emoji font's bitmaps are drawn for.
+const emojiPixels = 109

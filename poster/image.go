@@ -1,0 +1,275 @@
+package poster
+
+import (
+	"bytes"
+	"fmt"
+	"image"
+	"image/color"
+	"image/gif"
+	"image/jpeg"
+	"image/png"
+	"strings"
+
+	"github.com/go-text/typesetting/font/opentype"
+	"golang.org/x/image/draw"
+	"golang.org/x/image/webp"
+
+	"kfactor/internal/fault"
+)
+
+// Limits bound an image from outside.
+type Limits struct {
+	Bytes  int
+	Pixels int
+}
+
+// AssetLimits bound backgrounds, logos and pictures; AvatarLimits what people show of themselves.
+var (
+	AssetLimits  = Limits{Bytes: 10 << 20, Pixels: 40_000_000}
+	AvatarLimits = Limits{Bytes: 5 << 20, Pixels: 16_000_000}
+)
+
+// maxScans bounds the scans of a JPEG. A progressive one needs about ten; each costs a pass over the whole picture
+// and next to no bytes, so thousands of them would keep a processor busy for minutes.
+const maxScans = 64
+
+// codec reads one image format.
+type codec struct {
+	config func([]byte) (image.Config, error)
+	decode func([]byte) (image.Image, error)
+}
+
+func codecOf(b []byte) (codec, string) {
+	switch {
+	case bytes.HasPrefix(b, []byte("\x89PNG\r\n\x1a\n")):
+		return codec{
+			func(b []byte) (image.Config, error) { return png.DecodeConfig(bytes.NewReader(b)) },
+			func(b []byte) (image.Image, error) { return png.Decode(bytes.NewReader(b)) },
+		}, "png"
+	case bytes.HasPrefix(b, []byte("\xff\xd8\xff")):
+		return codec{
+			func(b []byte) (image.Config, error) { return jpeg.DecodeConfig(bytes.NewReader(b)) },
+			decodeJPEG,
+		}, "jpeg"
+	case len(b) >= 12 && string(b[:4]) == "RIFF" && string(b[8:12]) == "WEBP":
+		return codec{
+			func(b []byte) (image.Config, error) { return webp.DecodeConfig(bytes.NewReader(b)) },
+			func(b []byte) (image.Image, error) { return webp.Decode(bytes.NewReader(b)) },
+		}, "webp"
+	case bytes.HasPrefix(b, []byte("GIF8")):
+		return codec{
+			func(b []byte) (image.Config, error) { return gif.DecodeConfig(bytes.NewReader(b)) },
+			func(b []byte) (image.Image, error) { return gif.Decode(bytes.NewReader(b)) },
+		}, "gif"
+	}
+	return codec{}, ""
+}
+
+// DecodeImage reads a PNG, JPEG, WebP or GIF (its first frame) the right way up. Bytes and pixels are held against
+// the limits by the header alone, before memory is taken for the picture. Beyond them the fault is TooLarge, for
+// other formats Unsupported, for broken files Invalid.
+func DecodeImage(b []byte, limits Limits) (img image.Image, err error) {
+	c, format, _, err := inspect(b, limits)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			img, err = nil, fault.New(fault.Invalid, "the %s is broken: %v", strings.ToUpper(format), r)
+		}
+	}()
+	img, err = c.decode(b)
+	if err != nil {
+		return nil, fault.Wrap(fault.Invalid, err, "the %s cannot be read: %v", strings.ToUpper(format), err)
+	}
+	if size := img.Bounds(); size.Dx() <= 0 || size.Dy() <= 0 || size.Dx()*size.Dy() > limits.Pixels {
+		return nil, fault.New(fault.Invalid, "the %s has no sensible size", strings.ToUpper(format))
+	}
+	return img, nil
+}
+
+// inspect looks at the header only.
+func inspect(b []byte, limits Limits) (c codec, format string, cfg image.Config, err error) {
+	if len(b) > limits.Bytes {
+		return c, "", cfg, fault.New(fault.TooLarge, "the file has %.1f MiB; at most %.0f MiB are taken",
+			float64(len(b))/(1<<20), float64(limits.Bytes)/(1<<20))
+	}
+	c, format = codecOf(b)
+	if format == "" {
+		return c, "", cfg, fault.New(fault.Unsupported, "this is no PNG, JPEG, WebP or GIF image")
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = fault.New(fault.Invalid, "the %s is broken: %v", strings.ToUpper(format), r)
+		}
+	}()
+	cfg, err = c.config(b)
+	if err != nil {
+		return c, format, cfg, fault.Wrap(fault.Invalid, err, "the %s cannot be read: %v", strings.ToUpper(format), err)
+	}
+	if cfg.Width <= 0 || cfg.Height <= 0 {
+		return c, format, cfg, fault.New(fault.Invalid, "the %s is empty", strings.ToUpper(format))
+	}
+	if pixels := int64(cfg.Width) * int64(cfg.Height); pixels > int64(limits.Pixels) {
+		return c, format, cfg, fault.New(fault.TooLarge,
+			"the image is %d x %d, %.1f megapixels; at most %.0f are taken: make it smaller, twice the poster's size is plenty",
+			cfg.Width, cfg.Height, float64(pixels)/1e6, float64(limits.Pixels)/1e6)
+	}
+	if format == "jpeg" && bytes.Count(b, []byte("\xff\xda")) > maxScans {
+		return c, format, cfg, fault.New(fault.Invalid, "the JPEG has more than %d scans; save it again as an ordinary one", maxScans)
+	}
+	return c, format, cfg, nil
+}
+
+// CheckAsset says whether a file may be uploaded under the name: a PNG or JPEG within AssetLimits, or a TTF or OTF
+// font within the same number of bytes. Pictures are judged by their header; what only decoding shows is found by
+// Compile.
+func CheckAsset(name string, b []byte) error {
+	if len(b) > AssetLimits.Bytes {
+		return fault.New(fault.TooLarge, "%s has %.1f MiB; at most %d MiB are taken",
+			name, float64(len(b))/(1<<20), AssetLimits.Bytes>>20)
+	}
+	lower := strings.ToLower(name)
+	if strings.HasSuffix(lower, ".ttf") || strings.HasSuffix(lower, ".otf") {
+		return checkFont(name, b)
+	}
+	if !strings.HasSuffix(lower, ".png") && !strings.HasSuffix(lower, ".jpg") && !strings.HasSuffix(lower, ".jpeg") {
+		return fault.New(fault.Unsupported, "%s: name it .png, .jpg, .jpeg, .ttf or .otf, as what it is", name)
+	}
+	_, format, _, err := inspect(b, AssetLimits)
+	if err != nil {
+		return fault.Wrap(fault.KindOf(err), err, "%s: %v", name, err)
+	}
+	if format != "png" && format != "jpeg" {
+		return fault.New(fault.Unsupported, "%s is a %s; save it as PNG or JPEG", name, strings.ToUpper(format))
+	}
+	return nil
+}
+
+// checkFont looks at a font's directory and asks for the tables without which nothing can be drawn.
+func checkFont(name string, b []byte) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fault.New(fault.Invalid, "%s is a broken font: %v", name, r)
+		}
+	}()
+	font, err := opentype.NewLoader(bytes.NewReader(b))
+	if err != nil {
+		return fault.Wrap(fault.Invalid, err, "%s is no TTF or OTF font: %v", name, err)
+	}
+	for _, table := range []string{"cmap", "head", "hhea", "hmtx", "maxp"} {
+		if _, err := font.RawTable(opentype.MustNewTag(table)); err != nil {
+			return fault.Wrap(fault.Invalid, err, "%s is a broken font: its %s table is missing", name, table)
+		}
+	}
+	return nil
+}
+
+// decodeJPEG reads a JPEG and turns it as its EXIF orientation says: phones store pictures as the sensor lay.
+func decodeJPEG(b []byte) (image.Image, error) {
+	img, err := jpeg.Decode(bytes.NewReader(b))
+	if err != nil {
+		return nil, err
+	}
+	return orient(img, exifOrientation(b)), nil
+}
+
+// orient turns a picture by an EXIF orientation, 1 to 8.
+func orient(img image.Image, orientation int) image.Image {
+	if orientation <= 1 || orientation > 8 {
+		return img
+	}
+	from := toRGBA(img)
+	w, h := from.Rect.Dx(), from.Rect.Dy()
+	tw, th := w, h
+	if orientation >= 5 {
+		tw, th = h, w
+	}
+	to := image.NewRGBA(image.Rect(0, 0, tw, th))
+	for y := range h {
+		for x := range w {
+			tx, ty := x, y
+			switch orientation {
+			case 2:
+				tx = w - 1 - x
+			case 3:
+				tx, ty = w-1-x, h-1-y
+			case 4:
+				ty = h - 1 - y
+			case 5:
+				tx, ty = y, x
+			case 6:
+				tx, ty = h-1-y, x
+			case 7:
+				tx, ty = h-1-y, w-1-x
+			case 8:
+				tx, ty = y, w-1-x
+			}
+			copy(to.Pix[ty*to.Stride+tx*4:][:4], from.Pix[y*from.Stride+x*4:][:4])
+		}
+	}
+	return to
+}
+
+// toRGBA gives the picture as an *image.RGBA whose corner is 0,0.
+func toRGBA(img image.Image) *image.RGBA {
+	if rgba, ok := img.(*image.RGBA); ok && rgba.Rect.Min == (image.Point{}) {
+		return rgba
+	}
+	b := img.Bounds()
+	rgba := image.NewRGBA(image.Rect(0, 0, b.Dx(), b.Dy()))
+	draw.Draw(rgba, rgba.Rect, img, b.Min, draw.Src)
+	return rgba
+}
+
+// cover scales the picture until it covers w x h, cuts what sticks out evenly on both sides, and lays it on the
+// ground colour.
+func cover(img image.Image, w, h int, ground color.Color) *image.RGBA {
+	b := img.Bounds()
+	source := b
+	if b.Dx()*h > b.Dy()*w { // too wide
+		part := max(1, b.Dy()*w/h)
+		source.Min.X += (b.Dx() - part) / 2
+		source.Max.X = source.Min.X + part
+	} else {
+		part := max(1, b.Dx()*h/w)
+		source.Min.Y += (b.Dy() - part) / 2
+		source.Max.Y = source.Min.Y + part
+	}
+	to := image.NewRGBA(image.Rect(0, 0, w, h))
+	draw.Draw(to, to.Rect, image.NewUniform(ground), image.Point{}, draw.Src)
+	scale(to, to.Rect, img, source)
+	return to
+}
+
+// scale draws a part of a picture into a rectangle.
+func scale(to *image.RGBA, into image.Rectangle, img image.Image, part image.Rectangle) {
+	if into.Size() == part.Size() {
+		draw.Draw(to, into, img, part.Min, draw.Over)
+		return
+	}
+	kernel := draw.CatmullRom
+	if part.Dx() > 2*into.Dx() {
+		kernel = draw.BiLinear // averages just as well when much smaller, at half the work
+	}
+	kernel.Scale(to, into, img, part, draw.Over, nil)
+}
+
+// fit scales the picture to the width and height, of which 0 follows from the other and both 0 mean its own.
+func fit(img image.Image, w, h int) (*image.RGBA, error) {
+	b := img.Bounds()
+	switch {
+	case w == 0 && h == 0:
+		w, h = b.Dx(), b.Dy()
+	case w == 0:
+		w = max(1, b.Dx()*h/b.Dy())
+	case h == 0:
+		h = max(1, b.Dy()*w/b.Dx())
+	}
+	if w*h > AssetLimits.Pixels {
+		return nil, fmt.Errorf("it would be %d x %d here", w, h)
+	}
+	to := image.NewRGBA(image.Rect(0, 0, w, h))
+	scale(to, to.Rect, img, b)
+	return to, nil
+}

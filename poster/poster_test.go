@@ -1,0 +1,117 @@
+package poster_test
+
+import (
+	"bytes"
+	"image"
+	"image/color"
+	"image/jpeg"
+	"image/png"
+	"math"
+	"testing"
+
+	"kfactor/internal/fault"
+	"kfactor/poster"
+)
+
+// spring is the smallest useful poster.
+func spring() poster.Template {
+	return poster.Template{
+		Width: 750, Height: 1334, Background: "#FFF4E0",
+		Layers: []poster.Layer{
+			{Text: &poster.Text{Value: "{{nickname}} 邀请你一起领好礼", X: 60, Y: 120, Size: 44, Color: "#222222", MaxWidth: 630}},
+			{QR: &poster.QR{X: 235, Y: 900, Size: 280}},
+		},
+	}
+}
+
+// autumn uses a bit of everything.
+func autumn() poster.Template {
+	return poster.Template{
+		Width: 1080, Height: 1920, Background: "autumn.jpg", Format: "jpeg", Quality: 85,
+		Layers: []poster.Layer{
+			{Rect: &poster.Rect{X: 40, Y: 1500, Width: 1000, Height: 380, Color: "#FFFFFF", Radius: 32}},
+			{Avatar: &poster.Avatar{X: 80, Y: 1560, Size: 140, Shape: "circle"}},
+			{Text: &poster.Text{Value: "{{nickname}}", X: 250, Y: 1580, Size: 46, Color: "#1A1A1A", MaxWidth: 480}},
+			{Text: &poster.Text{Value: "邀请码 {{code}}", X: 250, Y: 1650, Size: 30, Color: "#666666"}},
+			{QR: &poster.QR{X: 736, Y: 1552, Size: 296, Level: "Q", Logo: "logo.png"}},
+			{Image: &poster.Image{Source: "badge.png", X: 40, Y: 40}},
+			{Text: &poster.Text{Value: "金秋福利 一起领", X: 540, Y: 300, Size: 96, Color: "#FFFFFF", Align: "center", Weight: "bold"}},
+		},
+	}
+}
+
+func lin() poster.Person {
+	return poster.Person{
+		Code: "7K2M9QX4TB", Link: "https://kf.example/r/7K2M9QX4TB", Nickname: "小林🎉Анна",
+		Avatar: encodeJPEG(gradient(132, 132)),
+	}
+}
+
+// assets draws the pictures that the samples name.
+func assets(name string) ([]byte, error) {
+	switch name {
+	case "autumn.jpg":
+		return encodeJPEG(gradient(1080, 1920)), nil
+	case "logo.png":
+		return encodePNG(disc(200, color.NRGBA{R: 0xd8, G: 0x43, B: 0x15, A: 0xff})), nil
+	case "badge.png":
+		return encodePNG(disc(120, color.NRGBA{R: 0xff, G: 0xc1, B: 0x07, A: 0xcc})), nil
+	}
+	return nil, fault.New(fault.NotFound, "%s is missing: upload it", name)
+}
+
+func gradient(w, h int) image.Image {
+	img := image.NewRGBA(image.Rect(0, 0, w, h))
+	for y := range h {
+		for x := range w {
+			img.SetRGBA(x, y, color.RGBA{R: uint8(180 + 60*y/h), G: uint8(60 + 110*x/w), B: uint8(40 + 60*(x+y)/(w+h)), A: 255})
+		}
+	}
+	return img
+}
+
+func disc(size int, c color.NRGBA) image.Image {
+	img := image.NewNRGBA(image.Rect(0, 0, size, size))
+	for y := range size {
+		for x := range size {
+			if r := float64(size) / 2; math.Hypot(float64(x)+.5-r, float64(y)+.5-r) < r {
+				img.SetNRGBA(x, y, c)
+			}
+		}
+	}
+	return img
+}
+
+func encodePNG(img image.Image) []byte {
+	var b bytes.Buffer
+	if err := png.Encode(&b, img); err != nil {
+		panic(err)
+	}
+	return b.Bytes()
+}
+
+func encodeJPEG(img image.Image) []byte {
+	var b bytes.Buffer
+	if err := jpeg.Encode(&b, img, &jpeg.Options{Quality: 90}); err != nil {
+		panic(err)
+	}
+	return b.Bytes()
+}
+
+func compile(t testing.TB, template poster.Template) *poster.Press {
+	t.Helper()
+	press, err := poster.Compile(template, assets)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return press
+}
+
+func printed(t testing.TB, press *poster.Press, format string, person poster.Person) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	if err := press.Print(&b, format, person); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}

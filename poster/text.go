@@ -1,0 +1,194 @@
+package poster
+
+import (
+	"image"
+	"math"
+
+	"github.com/go-text/typesetting/di"
+	"github.com/go-text/typesetting/font"
+	"github.com/go-text/typesetting/language"
+	"github.com/go-text/typesetting/segmenter"
+	"github.com/go-text/typesetting/shaping"
+	"golang.org/x/image/math/fixed"
+)
+
+const (
+	// ascent is how far a hanzi reaches above the baseline, as a share of its size; the rest is below.
+	ascent = 0.88
+	// emojiScale makes an emoji about as wide as a hanzi: the emoji font draws a quarter wider than its size.
+	emojiScale = 0.86
+)
+
+// glyph is a picture of a font at a place on a line that begins at 0,0 of the baseline.
+type glyph struct {
+	face faceID
+	id   font.GID
+	size fixed.Int26_6 // of the font
+	x, y fixed.Int26_6 // y grows downwards
+}
+
+// line is text ready to be drawn.
+type line struct {
+	glyphs   []glyph
+	width    fixed.Int26_6
+	advances []fixed.Int26_6 // of each cluster
+}
+
+// typesetter shapes text. It keeps scratch memory: one goroutine at a time.
+type typesetter struct {
+	fonts  *fontSet
+	faces  [faceCount]*font.Face
+	seg    segmenter.Segmenter
+	shaper shaping.HarfbuzzShaper
+}
+
+func newTypesetter(fonts *fontSet) *typesetter {
+	ts := &typesetter{fonts: fonts}
+	for id, f := range fonts {
+		ts.faces[id] = font.NewFace(f)
+	}
+	return ts
+}
+
+// shape lays clusters out from left to right. Every font here is for scripts that run that way.
+func (ts *typesetter) shape(clusters []cluster, size float64) line {
+	text := make([]rune, 0, len(clusters)+8)
+	owner := make([]int, 0, len(clusters)+8) // cluster of each rune
+	for i, c := range clusters {
+		text = append(text, c.runes...)
+		for range c.runes {
+			owner = append(owner, i)
+		}
+	}
+	l := line{glyphs: make([]glyph, 0, len(text)), advances: make([]fixed.Int26_6, len(clusters))}
+	for first, start := 0, 0; first < len(clusters); {
+		last, end := first, start
+		for last < len(clusters) && clusters[last].face == clusters[first].face && clusters[last].script == clusters[first].script {
+			end += len(clusters[last].runes)
+			last++
+		}
+		ts.shapeRun(&l, text, owner, start, end, clusters[first], size)
+		first, start = last, end
+	}
+	return l
+}
+
+// shapeRun adds the glyphs of text[start:end], which share a font and a script, to the line.
+func (ts *typesetter) shapeRun(l *line, text []rune, owner []int, start, end int, c cluster, size float64) {
+	if c.face == emoji {
+		size *= emojiScale
+	}
+	out := ts.shaper.ShapeNoExtents(shaping.Input{
+		Text: text, RunStart: start, RunEnd: end,
+		Direction: di.DirectionLTR,
+		Face:      ts.faces[c.face],
+		Size:      fixed.Int26_6(math.Round(size * 64)),
+		Script:    c.script,
+		Language:  language.NewLanguage("zh-Hans"),
+	})
+	for _, g := range out.Glyphs {
+		if g.GlyphID == 0 { // the box of a missing character
+			continue
+		}
+		l.glyphs = append(l.glyphs, glyph{
+			face: c.face, id: g.GlyphID, size: out.Size,
+			x: l.width + g.XOffset, y: -g.YOffset,
+		})
+		l.width += g.Advance
+		if i := g.TextIndex(); i >= 0 && i < len(owner) {
+			l.advances[owner[i]] += g.Advance
+		}
+	}
+}
+
+// set lays clusters out within limit pixels. What is too long is shortened at the end of the longest value that
+// may be shortened, so that the words around a name stay, and failing that at the end of the line.
+func (ts *typesetter) set(clusters []cluster, heavy bool, size float64, limit int, shorten func(value int) bool) line {
+	l := ts.shape(clusters, size)
+	room := fixed.I(limit)
+	if l.width <= room {
+		return l
+	}
+	dots := ts.fonts.clusters(&ts.seg, []rune{ellipsis}, heavy, 0)
+	if from, to := longestValue(clusters, l.advances, shorten); from < to {
+		if short, ok := ts.cut(clusters, l, dots, from, to, 1, size, room); ok {
+			return short
+		}
+	}
+	short, _ := ts.cut(clusters, l, dots, 0, len(clusters), 0, size, room)
+	return short
+}
+
+// cut leaves out clusters before the one at index to, as few as the room asks for and so that at least least of
+// those from index from stay, and puts dots in their place. It reports false when that is not enough.
+func (ts *typesetter) cut(clusters []cluster, full line, dots []cluster, from, to, least int, size float64, room fixed.Int26_6) (line, bool) {
+	excess := full.width + ts.shape(dots, size).width - room
+	keep := to - from
+	for keep > least && excess > 0 {
+		keep--
+		excess -= full.advances[from+keep]
+	}
+	for ; keep >= least; keep-- {
+		if keep > 0 && clusters[from+keep-1].isSpace() {
+			continue
+		}
+		short := make([]cluster, 0, len(clusters)+1)
+		short = append(short, clusters[:from+keep]...)
+		short = append(short, dots...)
+		short = append(short, clusters[to:]...)
+		if l := ts.shape(short, size); l.width <= room {
+			return l, true
+		}
+	}
+	return line{}, false
+}
+
+// longestValue finds the widest stretch of one variable's value that may be shortened; from == to when there is none.
+func longestValue(clusters []cluster, advances []fixed.Int26_6, shorten func(value int) bool) (from, to int) {
+	var widest fixed.Int26_6
+	for start := 0; start < len(clusters); {
+		end := start
+		var width fixed.Int26_6
+		for end < len(clusters) && clusters[end].value == clusters[start].value {
+			width += advances[end]
+			end++
+		}
+		if v := clusters[start].value; v > 0 && shorten(v) && width > widest {
+			from, to, widest = start, end, width
+		}
+		start = end
+	}
+	return from, to
+}
+
+// align gives the left end of a line of a width whose anchor is x.
+func align(how string, x, width int) int {
+	switch how {
+	case "center":
+		return x - width/2
+	case "right":
+		return x - width
+	}
+	return x
+}
+
+// room is how wide the line may get: its own limit, or up to the edge of the canvas.
+func (t *Text) room(canvas int) int {
+	if t.MaxWidth > 0 {
+		return t.MaxWidth
+	}
+	switch t.Align {
+	case "center":
+		return 2 * min(t.X, canvas-t.X)
+	case "right":
+		return t.X
+	}
+	return canvas - t.X
+}
+
+// box is where the line may draw, with what hangs over at its ends, above and below.
+func (t *Text) box(canvas int) image.Rectangle {
+	room, over := t.room(canvas), int(math.Ceil(t.Size/2))
+	left := align(t.Align, t.X, room)
+	return image.Rect(left-over, t.Y-over, left+room+over, t.Y+int(math.Ceil(t.Size))+over)
+}
