@@ -23,11 +23,11 @@ type MariaDB struct {
 // StartMariaDB makes a new server in a folder of its own and starts it. flags
 // are added to its command line, such as "--innodb-buffer-pool-size=1G".
 func StartMariaDB(flags ...string) (*MariaDB, error) {
-	binary, err := find("mariadbd", "mysqld")
+	binary, err := Find("mariadbd", "mysqld")
 	if err != nil {
 		return nil, err
 	}
-	install, err := find("mariadb-install-db", "mysql_install_db")
+	install, err := Find("mariadb-install-db", "mysql_install_db")
 	if err != nil {
 		return nil, err
 	}

@@ -110,8 +110,8 @@ func (w *lastWords) String() string {
 	return string(bytes.TrimSpace(w.kept))
 }
 
-// find looks for the first of names among the programs, the administrator's included.
-func find(names ...string) (string, error) {
+// Find looks for the first of names among the programs, the administrator's included.
+func Find(names ...string) (string, error) {
 	for _, name := range names {
 		for _, folder := range append(filepath.SplitList(os.Getenv("PATH")), "/usr/sbin", "/usr/local/sbin", "/usr/local/bin") {
 			if path, err := exec.LookPath(filepath.Join(folder, name)); err == nil {

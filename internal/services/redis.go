@@ -26,7 +26,7 @@ type RedisServer struct {
 // StartRedis starts a server that keeps nothing on disk. flags are added to its
 // command line, such as "--appendonly", "yes".
 func StartRedis(flags ...string) (*RedisServer, error) {
-	binary, err := find("redis-server", "valkey-server")
+	binary, err := Find("redis-server", "valkey-server")
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,51 @@
+# make help lists what there is.
+
+GO ?= go
+PKG ?= ./...
+OUT ?= bin/kfactor
+
+GOFUMPT  = mvdan.cc/gofumpt@v0.12.0
+GOLANGCI = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+
+# The race detector needs a C compiler; nothing else does.
+CC_FOUND := $(shell command -v gcc || command -v clang)
+ifneq ($(CC_FOUND),)
+RACE = -race
+export CGO_ENABLED = 1
+else
+RACE =
+export CGO_ENABLED = 0
+endif
+
+# The runner and the tools are plain Go whatever the tests are built with.
+run-tool = CGO_ENABLED=0 $(GO) run
+
+.DEFAULT_GOAL := help
+.PHONY: help build test bench lint format generate
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## the binary, at $(OUT)
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w' -o $(OUT) ./cmd/kfactor
+
+test: ## every test, on both databases and both kinds of Redis (SERVICES=none: the embedded part alone; PKG=./engine/... some)
+	@$(if $(RACE),,echo 'make: no C compiler, so the tests run without the race detector' >&2)
+	@mkdir -p .build && CGO_ENABLED=0 $(GO) build -o .build/services ./internal/services/run
+	@.build/services -- $(GO) test $(RACE) -timeout 9m $(PKG)
+
+bench: ## the engine's benchmarks, on MariaDB with durable commits and a real Redis
+	@mkdir -p .build && CGO_ENABLED=0 $(GO) build -o .build/services ./internal/services/run
+	@CGO_ENABLED=0 .build/services -- $(GO) test -run '^$$' -bench . -benchtime 1x -timeout 30m ./engine/...
+
+lint: ## formatting, go vet and golangci-lint
+	@unformatted=$$($(run-tool) $(GOFUMPT) -l .) && if [ -n "$$unformatted" ]; then \
+		echo "not formatted as gofumpt does (make format):" >&2; echo "$$unformatted" >&2; exit 1; fi
+	CGO_ENABLED=0 $(GO) vet ./...
+	$(run-tool) $(GOLANGCI) run ./...
+
+format: ## format all Go files
+	$(run-tool) $(GOFUMPT) -l -w .
+
+generate: ## what is generated from other files
+	CGO_ENABLED=0 $(GO) generate ./...
