@@ -148,7 +148,7 @@ type Poster struct {
 	Size       [2]int // width, height
 	Background string // file or colour
 	Format     string // jpeg or png
-	Quality    int    // of JPEG, 1 to 100
+	Quality    int    // of JPEG, 60 to 95
 	Layers     []Layer
 	Variants   []Variant
 }
@@ -174,7 +174,8 @@ type Layer struct {
 	Rect   *Rect
 }
 
-// Text is a line of text; Value may hold {{nickname}} and {{code}}.
+// Text is a line of text; Value may hold {{nickname}}, {{code}} and {{link}}. X is its left end, centre or right
+// end, as Align says, Y its top.
 type Text struct {
 	Value    string
 	X, Y     int
@@ -196,7 +197,7 @@ type QR struct {
 // Avatar is the participant's picture.
 type Avatar struct {
 	X, Y, Size int
-	Shape      string // circle or square
+	Shape      string // circle, rounded or square
 }
 
 // Image is a picture from a file; Width and Height 0 for its own size.

@@ -381,7 +381,7 @@ func (r *reader) poster(o *object) Poster {
 	p := Poster{
 		Background: r.background(o.need("background", `write a picture's name or a colour, like "#FFF4E0"`)),
 		Format:     r.choice(o.get("format"), "jpeg", "png"),
-		Quality:    int(r.whole(o.get("quality"), 85, 1, 100)),
+		Quality:    int(r.whole(o.get("quality"), 85, 60, 95)),
 	}
 	p.Size, _ = r.pair(o.need("size", "write [width, height], like [1080, 1920]"), 100, maxCanvas, "[1080, 1920]")
 	p.Layers = r.layers(o.need("layers", "write its layers, one of them a qr"))
@@ -438,10 +438,10 @@ func (r *reader) layer(o *object) Layer {
 		t := r.object(o.get("text"), textKeys)
 		x, y := r.corner(t)
 		return Layer{Text: &Text{
-			Value:    r.text(t.need("value", `write what it says, like "{{nickname}}"`), 500, true),
+			Value:    r.text(t.need("value", `write what it says, like "{{nickname}}"`), 500, false),
 			X:        x,
 			Y:        y,
-			Size:     r.number(t.get("size"), 32, 8, 500),
+			Size:     r.number(t.get("size"), 32, 8, 512),
 			Color:    r.color(t.get("color"), defaultBlack),
 			MaxWidth: int(r.whole(t.get("max_width"), 0, 1, maxCanvas)),
 			Align:    r.choice(t.get("align"), "left", "center", "right"),
@@ -450,10 +450,14 @@ func (r *reader) layer(o *object) Layer {
 	case o.get("qr") != nil:
 		q := r.object(o.get("qr"), qrKeys)
 		x, y := r.corner(q)
+		levels := []string{"M", "L", "Q", "H"}
+		if q.get("logo") != nil {
+			levels = []string{"Q", "H", "L", "M"} // what a logo covers must be recoverable
+		}
 		return Layer{QR: &QR{
 			X: x, Y: y,
 			Size:  r.side(q),
-			Level: r.choice(q.get("level"), "M", "L", "Q", "H"),
+			Level: r.choice(q.get("level"), levels...),
 			Logo:  r.picture(q.get("logo")),
 			Dark:  r.color(q.get("dark"), defaultBlack),
 			Light: r.color(q.get("light"), defaultWhite),
@@ -461,7 +465,7 @@ func (r *reader) layer(o *object) Layer {
 	case o.get("avatar") != nil:
 		a := r.object(o.get("avatar"), avatarKeys)
 		x, y := r.corner(a)
-		return Layer{Avatar: &Avatar{X: x, Y: y, Size: r.side(a), Shape: r.choice(a.get("shape"), "circle", "square")}}
+		return Layer{Avatar: &Avatar{X: x, Y: y, Size: r.side(a), Shape: r.choice(a.get("shape"), "circle", "rounded", "square")}}
 	case o.get("image") != nil:
 		i := r.object(o.get("image"), imageKeys)
 		x, y := r.corner(i)

@@ -118,21 +118,23 @@ func yamlTree(source string) (root *value, problem *Problem) {
 	if err != nil {
 		return nil, syntaxProblem(err)
 	}
-	var body ast.Node
 	for _, doc := range file.Docs {
 		if doc.Body == nil {
 			continue
 		}
-		if body != nil {
-			line, column := tokenPlace(doc.Body.GetToken())
-			return nil, &Problem{Line: line, Column: column, Message: "a second document begins here", Mend: "write one campaign in one file"}
+		next, problem := fromYAML(doc.Body, 0)
+		if problem != nil {
+			return nil, problem
 		}
-		body = doc.Body
+		if root != nil {
+			return nil, &Problem{Line: next.line, Column: next.column, Message: "a second document begins here", Mend: "write one campaign in one file"}
+		}
+		root = next
 	}
-	if body == nil {
+	if root == nil {
 		return nil, &Problem{Line: 1, Column: 1, Message: "the file is empty", Mend: "start with `campaign: a-name`"}
 	}
-	return fromYAML(body, 0)
+	return root, nil
 }
 
 func refuse(tokens token.Tokens) *Problem {
