@@ -18,16 +18,14 @@ type cluster struct {
 
 func (c cluster) isSpace() bool { return len(c.runes) == 1 && unicode.IsSpace(c.runes[0]) }
 
-// clusters cuts cleaned text into characters as readers see them and finds a font for each. What no font has is
+// clusters cuts cleaned text into characters and finds a font for each. What no font has is
 // replaced by its plain form, as for 𝓐, or else left out: an empty box helps nobody.
 func (s *fontSet) clusters(seg *segmenter.Segmenter, text []rune, heavy bool, value int) []cluster {
 	if len(text) == 0 {
 		return nil
 	}
-	seg.Init(text)
 	found := make([]cluster, 0, len(text))
-	for iter := seg.GraphemeIterator(); iter.Next(); {
-		runes := iter.Grapheme().Text
+	for _, runes := range s.graphemes(seg, text) {
 		face, drawn, ok := s.choose(runes, heavy)
 		if !ok {
 			runes = []rune(norm.NFKC.String(string(runes)))
@@ -42,6 +40,39 @@ func (s *fontSet) clusters(seg *segmenter.Segmenter, text []rune, heavy bool, va
 		found = append(found, cluster{runes: drawn, face: face, script: script, value: value})
 	}
 	return found
+}
+
+// tidy closes the gaps that characters without a font left: no spaces at the ends, one between words.
+func tidy(name []cluster) []cluster {
+	kept := name[:0]
+	for _, c := range name {
+		if c.isSpace() && (len(kept) == 0 || kept[len(kept)-1].isSpace()) {
+			continue
+		}
+		kept = append(kept, c)
+	}
+	if n := len(kept); n > 0 && kept[n-1].isSpace() {
+		kept = kept[:n-1]
+	}
+	return kept
+}
+
+// graphemes cuts text into characters as readers see them. The segmenter forgets to join an emoji with a skin tone
+// to what follows its joiner when another emoji stands before it (rule GB11 of UAX 29), so this does.
+func (s *fontSet) graphemes(seg *segmenter.Segmenter, text []rune) [][]rune {
+	seg.Init(text)
+	var cut [][]rune
+	for iter := seg.GraphemeIterator(); iter.Next(); {
+		g := iter.Grapheme()
+		if last := len(cut) - 1; last >= 0 && text[g.Offset-1] == zeroWidthJoiner &&
+			s.has(emoji, cut[last][0]) && s.has(emoji, g.Text[0]) {
+			start := g.Offset - len(cut[last])
+			cut[last] = text[start : g.Offset+len(g.Text)]
+			continue
+		}
+		cut = append(cut, g.Text)
+	}
+	return cut
 }
 
 // choose finds the font that draws a cluster and the characters of it that the font has.

@@ -133,7 +133,7 @@ func (t *textLayer) set(types *typesetter, person *Person) line {
 // value is a variable's for a person. A name that is missing or of which nothing can be drawn is "friend".
 func (t *textLayer) value(types *typesetter, variable string, number int, person *Person) []cluster {
 	find := func(s string) []cluster {
-		return types.fonts.clusters(&types.seg, clean(s, true), t.heavy(), number)
+		return tidy(types.fonts.clusters(&types.seg, clean(s, true), t.heavy(), number))
 	}
 	switch variable {
 	case varCode:
@@ -141,11 +141,8 @@ func (t *textLayer) value(types *typesetter, variable string, number int, person
 	case varLink:
 		return find(person.Link)
 	case varNickname:
-		name := find(person.Nickname)
-		for _, c := range name {
-			if !c.isSpace() {
-				return name
-			}
+		if name := find(person.Nickname); len(name) > 0 {
+			return name
 		}
 		return find(defaultNickname)
 	}

@@ -22,6 +22,12 @@ def big5_level_1():
     return {c for c in double_byte("big5") if 0xA440 <= int.from_bytes(chr(c).encode("big5"), "big") <= 0xC67E}
 
 
+# The characters of China's general table (2013) that are in extension A, for names such as 䶮.
+EXTENSION_A = (
+    "㑇㑊㕮㘎㙍㙘㙦㛃㛚㛹㟃㠇㠓㤘㥄㧐㧑㧟㫰㬊㬎㬚㭎㭕㮾㰀㳇㳘㳚㴔㵐㶲㸆㸌㺄㻬㽏㿠"
+    "䁖䂮䃅䃎䅟䌹䎃䎖䏝䏡䏲䐃䓖䓛䓨䓫䓬䗖䗛䗪䗴䜣䝙䢺䢼䣘䥽䦃䲟䲠䲢䴓䴔䴕䴖䴗䴘䴙䶮"
+)
+
 scripts = [
     (0x0020, 0x024F),  # Latin
     (0x0300, 0x036F),  # combining marks
@@ -38,6 +44,6 @@ kept |= double_byte("gb2312") | big5_level_1()
 if sys.argv[1] == "full":
     # All of GBK, Big5 and Shift JIS, and the whole first CJK block, for given names with rare characters.
     kept |= double_byte("gbk") | double_byte("big5") | double_byte("shift_jis")
-    kept |= set(range(0x4E00, 0xA000)) | set(range(0x20000, 0x323B0))
+    kept |= set(range(0x4E00, 0xA000)) | set(range(0x20000, 0x323B0)) | set(map(ord, EXTENSION_A))
 for c in sorted(kept):
     print("U+%04X" % c)
