@@ -1,0 +1,160 @@
+package api
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"embed"
+	"encoding/base64"
+	"html/template"
+	"time"
+
+	"github.com/labstack/echo/v4"
+	"golang.org/x/text/language"
+
+	"kfactor/campaign"
+	"kfactor/engine"
+	"kfactor/internal/fault"
+)
+
+//go:embed console/*.html console/style.css
+var consoleFiles embed.FS
+
+//go:embed console/style.css
+var styleSheet string
+
+// view is what a page shows.
+type view struct {
+	Lang string
+	W    map[string]string // the page's words
+	CSS  template.CSS
+
+	Campaign   engine.CampaignView
+	Definition *campaign.Definition
+	Code       string // the code that the visitor came through, their own on their own page
+	Nickname   string // its owner's name
+	Own        string // the code that the visitor owns in the campaign
+	State      string // why nobody can join now; a word of words.go
+	Name       string // what stands in the form
+	Problem    string // what is wrong with it; a word of words.go
+	Me         engine.ParticipantView
+	Wallet     []engine.WalletItem
+
+	Title, Message string // of a message
+}
+
+// TaskTitle is a task as people read it.
+func (v view) TaskTitle(name string) string {
+	if t := v.Definition.Task(name); t != nil && t.Title != "" {
+		return t.Title
+	}
+	return name
+}
+
+// RewardTitle is a reward as people read it.
+func (v view) RewardTitle(name string) string {
+	if r := v.Definition.Reward(name); r != nil && r.Title != "" {
+		return r.Title
+	}
+	return name
+}
+
+// Friends is how many friends count for the participant: the most that a task which counts friends has.
+func (v view) Friends() int {
+	most := 0
+	for _, t := range v.Definition.Tasks {
+		if t.Credit == campaign.Inviter {
+			most = max(most, v.Me.Tasks[t.Name].Count)
+		}
+	}
+	return most
+}
+
+// Has is how far the participant is with a task, at most as far as is asked.
+func (v view) Has(task string, asked int) int { return min(v.Me.Tasks[task].Count, asked) }
+
+// Held is how many of a task's credits wait for their time.
+func (v view) Held(task string) int { return v.Me.Tasks[task].Held }
+
+// Reached says whether the participant reached a tier.
+func (v view) Reached(tier string) bool {
+	for _, t := range v.Me.Tiers {
+		if t.Name == tier {
+			return t.Reached
+		}
+	}
+	return false
+}
+
+// HasPoster says whether there is a picture to share; otherwise there is the bare code.
+func (v view) HasPoster() bool { return !v.Definition.Poster.IsZero() }
+
+// Day is a time as people read it, in the campaign's own time zone.
+func (v view) Day(t time.Time) string {
+	if v.Definition != nil {
+		t = t.In(v.Definition.Schedule.Location())
+	}
+	return t.Format(v.W["day_format"])
+}
+
+func parsePages() (*template.Template, error) {
+	return template.New("").Option("missingkey=error").ParseFS(consoleFiles, "console/*.html")
+}
+
+var pageLanguages = language.NewMatcher([]language.Tag{language.English, language.Chinese})
+
+// languageOf is the page's language: Chinese where the browser would rather read it, else English.
+func languageOf(c echo.Context) string {
+	header := c.Request().Header.Get("Accept-Language")
+	if len(header) > 256 {
+		return "en"
+	}
+	tags, _, err := language.ParseAcceptLanguage(header)
+	if err != nil {
+		return "en"
+	}
+	if _, at, sure := pageLanguages.Match(tags...); at == 1 && sure != language.No {
+		return "zh"
+	}
+	return "en"
+}
+
+// styleHash lets the one style sheet of the pages through the content policy.
+var styleHash = func() string {
+	sum := sha256.Sum256([]byte(styleSheet))
+	return base64.StdEncoding.EncodeToString(sum[:])
+}()
+
+const pageKey = "kfactor.page"
+
+// asPage has failures of this request shown as pages too.
+func asPage(c echo.Context) { c.Set(pageKey, true) }
+
+// render sends a page.
+func (s *server) render(c echo.Context, status int, name string, v view) error {
+	v.Lang = languageOf(c)
+	v.W = words[v.Lang]
+	v.CSS = template.CSS(styleSheet)
+	var b bytes.Buffer
+	if err := s.pages.ExecuteTemplate(&b, name, v); err != nil {
+		return err
+	}
+	head := c.Response().Header()
+	head.Set(echo.HeaderContentSecurityPolicy, "default-src 'none'; img-src 'self'; style-src 'sha256-"+styleHash+
+		"'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
+	head.Set("Content-Language", v.Lang)
+	head.Add(echo.HeaderVary, "Accept-Language")
+	if head.Get(echo.HeaderCacheControl) == "" {
+		head.Set(echo.HeaderCacheControl, "no-store")
+	}
+	return c.HTMLBlob(status, b.Bytes())
+}
+
+// failurePage is a failure as a page; false when the page itself fails.
+func (s *server) failurePage(c echo.Context, kind fault.Kind, status int) bool {
+	lang := words[languageOf(c)]
+	message, ok := lang["failed_"+string(kind)]
+	if !ok {
+		message = lang["failed_internal"]
+	}
+	return s.render(c, status, "message", view{Title: lang["failed"], Message: message}) == nil
+}
