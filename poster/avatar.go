@@ -50,10 +50,13 @@ func (a *avatarLayer) draw(p *painter, to *image.RGBA, person *Person) error {
 
 func (a *avatarLayer) portrait(p *painter, person *Person) *image.RGBA {
 	side := a.area.Dx()
-	if len(person.Avatar) > 0 {
-		if img, err := DecodeImage(person.Avatar, AvatarLimits); err == nil {
-			return cover(img, side, side, white)
-		}
+	if !p.decoded {
+		p.decoded = true
+		// A picture that cannot be read is as good as none.
+		p.picture, _ = DecodeImage(person.Avatar, AvatarLimits)
+	}
+	if p.picture != nil {
+		return cover(p.picture, side, side, white)
 	}
 	first, ok := initial(p.types.fonts.clusters(&p.types.seg, clean(person.Nickname, true), true, 0))
 	if !ok {
@@ -107,9 +110,9 @@ func shape(kind string, size int) *image.Alpha {
 // silhouette is a head and shoulders in grey.
 func silhouette(size int) *image.RGBA {
 	dc, side := gg.NewContext(size, size), float64(size)
-	dc.SetRGB255(0xcf, 0xd4, 0xda)
+	dc.SetRGB255(0xc3, 0xc9, 0xd1)
 	dc.Clear()
-	dc.SetRGB255(0xff, 0xff, 0xff)
+	dc.SetRGB255(0xf1, 0xf3, 0xf5)
 	dc.DrawCircle(side*0.5, side*0.39, side*0.19)
 	dc.Fill()
 	dc.DrawEllipse(side*0.5, side*0.98, side*0.36, side*0.35)

@@ -18,7 +18,7 @@ const (
 	maxLayers                = 64
 	minTextSize, maxTextSize = 8, 512
 	maxValue                 = 500 // characters of a text
-	minAvatar                = 16
+	minAvatar, maxAvatar     = 16, 1024
 	maxLinkLength            = 1000
 	maxVariables             = 64
 )
@@ -214,8 +214,8 @@ func sizeFor(module, n, width int) int {
 
 func (c *checker) avatar(path string, a *Avatar) {
 	c.oneOf(path+".shape", a.Shape, "circle", "rounded", "square")
-	if a.Size < minAvatar {
-		c.add(path+".size", "%d is too small to see: at least %d pixels", a.Size, minAvatar)
+	if a.Size < minAvatar || a.Size > maxAvatar {
+		c.add(path+".size", "%d is out of range: write %d to %d pixels", a.Size, minAvatar, maxAvatar)
 		return
 	}
 	c.inside(path+".at", a.X, a.Y, a.Size)

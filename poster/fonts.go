@@ -28,12 +28,25 @@ var fontNames = [faceCount]string{
 	emoji:   "fonts/NotoColorEmoji.ttf",
 }
 
-// fontSet holds the parsed fonts, which are safe to share.
-type fontSet [faceCount]*font.Font
+// fontSet holds the parsed fonts, which are safe to share, and the typesetters over them, of which each takes
+// nearly a megabyte and serves one goroutine at a time.
+type fontSet struct {
+	fonts       [faceCount]*font.Font
+	typesetters sync.Pool // of *typesetter
+}
+
+func (s *fontSet) borrow() *typesetter {
+	if ts, ok := s.typesetters.Get().(*typesetter); ok {
+		return ts
+	}
+	return newTypesetter(s)
+}
+
+func (s *fontSet) giveBack(ts *typesetter) { s.typesetters.Put(ts) }
 
 // loadFonts parses the embedded fonts when the first press is compiled: programs that print nothing do not pay.
 var loadFonts = sync.OnceValues(func() (*fontSet, error) {
-	var set fontSet
+	set := &fontSet{}
 	for id, name := range fontNames {
 		file, err := fontFiles.ReadFile(name)
 		if err != nil {
@@ -43,13 +56,13 @@ var loadFonts = sync.OnceValues(func() (*fontSet, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
-		set[id] = face.Font
+		set.fonts[id] = face.Font
 	}
-	return &set, nil
+	return set, nil
 })
 
 // has says whether the font has a glyph for the character.
 func (s *fontSet) has(id faceID, r rune) bool {
-	gid, ok := s[id].NominalGlyph(r)
+	gid, ok := s.fonts[id].NominalGlyph(r)
 	return ok && gid != 0
 }

@@ -2,7 +2,6 @@ package poster
 
 import (
 	"bytes"
-	"fmt"
 	"image"
 	"image/color"
 	"image/gif"
@@ -255,21 +254,16 @@ func scale(to *image.RGBA, into image.Rectangle, img image.Image, part image.Rec
 	kernel.Scale(to, into, img, part, draw.Over, nil)
 }
 
-// fit scales the picture to the width and height, of which 0 follows from the other and both 0 mean its own.
-func fit(img image.Image, w, h int) (*image.RGBA, error) {
-	b := img.Bounds()
+// fit gives the size of a picture that is to have the width and height, of which 0 follows from the other and both
+// 0 mean its own.
+func fit(own image.Point, w, h int) image.Point {
 	switch {
 	case w == 0 && h == 0:
-		w, h = b.Dx(), b.Dy()
+		return own
 	case w == 0:
-		w = max(1, b.Dx()*h/b.Dy())
+		w = max(1, own.X*h/own.Y)
 	case h == 0:
-		h = max(1, b.Dy()*w/b.Dx())
+		h = max(1, own.Y*w/own.X)
 	}
-	if w*h > AssetLimits.Pixels {
-		return nil, fmt.Errorf("it would be %d x %d here", w, h)
-	}
-	to := image.NewRGBA(image.Rect(0, 0, w, h))
-	scale(to, to.Rect, img, b)
-	return to, nil
+	return image.Pt(w, h)
 }

@@ -7,29 +7,29 @@ import (
 
 	"github.com/fogleman/gg"
 	"golang.org/x/image/draw"
-
-	"kfactor/internal/fault"
 )
 
 // imageLayer draws a picture.
 type imageLayer struct {
-	at  image.Point
-	img *image.RGBA
+	area image.Rectangle
+	img  *image.RGBA
 }
 
-func newImageLayer(path string, m *Image, img image.Image) (*imageLayer, error) {
-	fitted, err := fit(img, m.Width, m.Height)
-	if err != nil {
-		return nil, problem(path+".size", fault.Wrap(fault.TooLarge, err, "%s does not fit: %v", m.Source, err))
-	}
-	return &imageLayer{at: image.Pt(m.X, m.Y), img: fitted}, nil
+// newImageLayer scales the picture. Only what shows on the canvas is kept: the rest may be a hundred times as much.
+func newImageLayer(m *Image, img image.Image, canvas image.Rectangle) *imageLayer {
+	size := fit(img.Bounds().Size(), m.Width, m.Height)
+	whole := image.Rectangle{Max: size}.Add(image.Pt(m.X, m.Y))
+	area := whole.Intersect(canvas)
+	to := image.NewRGBA(area.Sub(area.Min))
+	scale(to, whole.Sub(area.Min), img, img.Bounds())
+	return &imageLayer{area: area, img: to}
 }
 
 func (m *imageLayer) static() bool         { return true }
-func (m *imageLayer) box() image.Rectangle { return m.img.Rect.Add(m.at) }
+func (m *imageLayer) box() image.Rectangle { return m.area }
 
 func (m *imageLayer) draw(_ *painter, to *image.RGBA, _ *Person) error {
-	draw.Draw(to, m.box(), m.img, image.Point{}, draw.Over)
+	draw.Draw(to, m.area, m.img, image.Point{}, draw.Over)
 	return nil
 }
 

@@ -22,7 +22,7 @@ type Press struct {
 	base     *image.RGBA // what is the same on every poster
 	layers   []layer     // what is not, and what lies above that
 	cache    *glyphCache
-	types    sync.Pool // of *typesetter
+	fonts    *fontSet
 	canvases sync.Pool // of *image.RGBA
 	buffers  pngBuffers
 }
@@ -34,10 +34,12 @@ type layer interface {
 	draw(p *painter, to *image.RGBA, person *Person) error
 }
 
-// painter is what one goroutine needs to draw text.
+// painter is what one goroutine needs to draw one poster.
 type painter struct {
-	types *typesetter
-	cache *glyphCache
+	types   *typesetter
+	cache   *glyphCache
+	decoded bool        // the person's picture has been looked at
+	picture image.Image // nil for none that can be shown
 }
 
 // Compile makes a press: it checks the template, reads the assets it names and draws what is the same on every
@@ -54,14 +56,15 @@ func Compile(t Template, assets Assets) (*Press, error) {
 		format:  t.format(),
 		quality: t.quality(),
 		cache:   &glyphCache{},
+		fonts:   fonts,
 	}
-	p.types.New = func() any { return newTypesetter(fonts) }
 	p.canvases.New = func() any { return image.NewRGBA(image.Rect(0, 0, t.Width, t.Height)) }
 
 	if p.base, err = background(t, assets); err != nil {
 		return nil, err
 	}
-	brush := &painter{types: newTypesetter(fonts), cache: p.cache}
+	brush := &painter{types: fonts.borrow(), cache: p.cache}
+	defer fonts.giveBack(brush.types)
 	for i, l := range t.Layers {
 		made, err := compileLayer(fmt.Sprintf("layers[%d]", i), l, &t, assets, brush)
 		if err != nil {
@@ -145,7 +148,7 @@ func compileLayer(path string, l Layer, t *Template, assets Assets, brush *paint
 		if err != nil {
 			return nil, err
 		}
-		return newImageLayer(path+".image", l.Image, img)
+		return newImageLayer(l.Image, img, image.Rect(0, 0, t.Width, t.Height)), nil
 	default:
 		return newRectLayer(l.Rect), nil
 	}
@@ -175,9 +178,8 @@ func (p *Press) Print(w io.Writer, format string, person Person) error {
 
 // paint draws a person's poster over whatever the canvas held.
 func (p *Press) paint(canvas *image.RGBA, person *Person) error {
-	types := p.types.Get().(*typesetter) //nolint:forcetypeassert // nothing else is pooled
-	defer p.types.Put(types)
-	brush := &painter{types: types, cache: p.cache}
+	brush := &painter{types: p.fonts.borrow(), cache: p.cache}
+	defer p.fonts.giveBack(brush.types)
 	copy(canvas.Pix, p.base.Pix)
 	for _, l := range p.layers {
 		if err := l.draw(brush, canvas, person); err != nil {

@@ -44,7 +44,7 @@ type typesetter struct {
 
 func newTypesetter(fonts *fontSet) *typesetter {
 	ts := &typesetter{fonts: fonts}
-	for id, f := range fonts {
+	for id, f := range fonts.fonts {
 		ts.faces[id] = font.NewFace(f)
 	}
 	return ts
