@@ -73,6 +73,28 @@ func IsDuplicate(err error) bool {
 	return false
 }
 
+// IsRefused tells whether the database refuses the rows themselves: a key or a check they break, a value that does
+// not fit. The same rows will be refused again.
+func IsRefused(err error) bool {
+	if IsDuplicate(err) || errors.Is(err, gorm.ErrForeignKeyViolated) || errors.Is(err, gorm.ErrCheckConstraintViolated) {
+		return true
+	}
+	if my := (*mysqldriver.MySQLError)(nil); errors.As(err, &my) {
+		switch my.Number {
+		case 1048, 1264, 1366, 1406, 3819, 4025: // null, out of range, bad string, too long, check (MySQL, MariaDB)
+			return true
+		}
+		return false
+	}
+	if lite := (*sqlitedriver.Error)(nil); errors.As(err, &lite) {
+		switch lite.Code() & 0xff {
+		case 18, 19, 20: // too big, constraint, type mismatch
+			return true
+		}
+	}
+	return false
+}
+
 // IsRetryable tells whether the same transaction, run again from its start, may
 // well succeed. A lost connection is not among them: whether its commit took
 // place is unknown.

@@ -104,7 +104,7 @@ CREATE TABLE IF NOT EXISTS credits (
   event VARCHAR(128) NOT NULL,
   PRIMARY KEY (campaign, person, task, n),
   KEY credits_by_campaign_owner (campaign, owner),
-  KEY credits_by_campaign_due_at (campaign, due_at)
+  KEY credits_by_campaign_state_due_at (campaign, state, due_at)
 ) DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
 
 CREATE TABLE IF NOT EXISTS rewards (

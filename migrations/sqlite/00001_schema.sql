@@ -105,7 +105,7 @@ CREATE TABLE IF NOT EXISTS credits (
   PRIMARY KEY (campaign, person, task, n)
 );
 CREATE INDEX IF NOT EXISTS credits_by_campaign_owner ON credits (campaign, owner);
-CREATE INDEX IF NOT EXISTS credits_by_campaign_due_at ON credits (campaign, due_at);
+CREATE INDEX IF NOT EXISTS credits_by_campaign_state_due_at ON credits (campaign, state, due_at);
 
 CREATE TABLE IF NOT EXISTS rewards (
   campaign BIGINT NOT NULL,

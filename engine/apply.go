@@ -1,0 +1,603 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
+
+	"kfactor/campaign"
+	"kfactor/engine/step"
+	"kfactor/event"
+	"kfactor/funnel"
+	"kfactor/internal/database"
+	"kfactor/reward"
+)
+
+// batchSize is the most events applied in one transaction. Under load batches fill up by themselves.
+const batchSize = 1000
+
+// errOvertaken says that another writer moved the campaign on while a batch was worked out.
+var errOvertaken = errors.New("another writer was faster")
+
+// applyBatch applies one batch of what is pending in a campaign and says whether there may be more.
+func (e *Engine) applyBatch(ctx context.Context, no int64) (more bool, err error) {
+	unlock := e.applying.lock(no)
+	defer unlock()
+
+	began := time.Now()
+	for attempt := 0; ; attempt++ {
+		n, full, err := e.applyOnce(ctx, no, batchSize)
+		if errors.Is(err, errOvertaken) && attempt < 10 {
+			continue
+		}
+		var bad poisonError
+		if errors.As(err, &bad) {
+			n, err = e.isolate(ctx, no, bad)
+			full = true
+		}
+		if err != nil {
+			return false, fmt.Errorf("apply campaign %d: %w", no, err)
+		}
+		if n > 0 {
+			e.Metrics.Batch(n, time.Since(began))
+		}
+		return full, nil
+	}
+}
+
+// poisonError says that a batch cannot be applied because of what is in it.
+type poisonError struct {
+	events int // in the batch
+	cause  error
+}
+
+func (p poisonError) Error() string { return p.cause.Error() }
+func (p poisonError) Unwrap() error { return p.cause }
+
+// isolate goes through a batch that failed event by event. The one that fails alone is marked with its error and
+// has no effect; the others are applied.
+func (e *Engine) isolate(ctx context.Context, no int64, bad poisonError) (int, error) {
+	for i := range bad.events {
+		_, _, err := e.applyOnce(ctx, no, 1)
+		var alone poisonError
+		if errors.As(err, &alone) {
+			e.Log.Error("an event cannot be applied and is set aside", "campaign", no, "err", alone.cause)
+			err = e.fail(ctx, no, alone.cause)
+		}
+		if errors.Is(err, errOvertaken) {
+			return i, nil // somebody else goes on with it
+		}
+		if err != nil {
+			return i, err
+		}
+	}
+	return bad.events, nil
+}
+
+// fail marks the next pending event as failed.
+func (e *Engine) fail(ctx context.Context, no int64, cause error) error {
+	batch, err := e.read(ctx, no, 1)
+	if err != nil || len(batch.events) == 0 {
+		return err
+	}
+	batch.world.Fail(&batch.events[0], cause)
+	return e.save(ctx, batch)
+}
+
+// batch is a campaign's row and the events to apply, with the world they touch.
+type batch struct {
+	row    campaignRow
+	events []event.Event
+	world  *step.World
+}
+
+// applyOnce reads, decides and writes: at most limit events in one transaction. It gives how many it applied and
+// whether there may be more.
+func (e *Engine) applyOnce(ctx context.Context, no int64, limit int) (int, bool, error) {
+	var missing []int64
+	for {
+		b, err := e.read(ctx, no, limit)
+		if err != nil || len(b.events) == 0 {
+			return 0, false, err
+		}
+		if err := e.load(ctx, b, missing); err != nil {
+			return 0, false, err
+		}
+		switch err := decide(b).(type) {
+		case nil:
+		case step.MissingError:
+			if slices.Contains(missing, err.Person) {
+				return 0, false, poisonError{len(b.events), err}
+			}
+			chain, loadErr := e.ancestors(ctx, no, err.Person)
+			if loadErr != nil {
+				return 0, false, loadErr
+			}
+			missing = append(missing, chain...)
+			continue
+		default:
+			return 0, false, poisonError{len(b.events), err}
+		}
+		if err := e.save(ctx, b); err != nil {
+			if database.IsRefused(err) {
+				err = poisonError{len(b.events), err}
+			}
+			return 0, false, err
+		}
+		e.applied(b)
+		return len(b.events), len(b.events) == limit || b.world.Campaign.CatchUp || step.Wide(b.events[len(b.events)-1].Type), nil
+	}
+}
+
+// decide runs the rules over a batch, in order.
+func decide(b *batch) error {
+	for i := range b.events {
+		if err := b.world.Apply(&b.events[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// applied tells the metrics what was done.
+func (e *Engine) applied(b *batch) {
+	now := e.now()
+	for i := range b.events {
+		ev := &b.events[i]
+		e.Metrics.Applied(string(ev.Outcome), time.Duration(now-ev.ReceivedAt)*time.Millisecond)
+	}
+}
+
+// read takes the campaign's row and the next pending events. An event that may touch everything comes alone.
+func (e *Engine) read(ctx context.Context, no int64, limit int) (*batch, error) {
+	db := e.DB.WithContext(ctx)
+	b := &batch{}
+	if err := db.Where("no = ?", no).Take(&b.row).Error; err != nil {
+		return nil, err
+	}
+	if err := db.Where("campaign = ? AND seq IS NULL", no).Order("pos").Limit(limit).Find(&b.events).Error; err != nil {
+		return nil, err
+	}
+	if wide := slices.IndexFunc(b.events, func(ev event.Event) bool { return step.Wide(ev.Type) }); wide >= 0 {
+		b.events = b.events[:max(wide, 1)]
+	}
+	d, err := e.definition(ctx, no, b.row.Revision)
+	if err != nil {
+		return nil, err
+	}
+	b.world = newWorld(&b.row, d)
+	return b, nil
+}
+
+// newWorld is a world in which nobody is loaded yet.
+func newWorld(row *campaignRow, d *campaign.Definition) *step.World {
+	return &step.World{
+		Number: row.No, ID: row.ID, Campaign: &row.State, Definition: d,
+		Revisions: map[int]*campaign.Definition{}, People: map[int64]*campaign.Person{}, Owners: map[string]int64{},
+		Credits: map[step.CreditKey]*campaign.Credit{}, Shelves: map[string]*reward.Shelf{}, Grants: map[int64]*reward.Grant{},
+	}
+}
+
+// load brings into memory what the events of a batch may touch, in few queries: the people who act, the owners of the
+// codes they name, the people those point to, the actors' credits, the rewards.
+func (e *Engine) load(ctx context.Context, b *batch, missing []int64) error {
+	l := loader{Engine: e, db: e.DB.WithContext(ctx), batch: b, world: b.world, no: b.row.No}
+	people := slices.Clone(missing)
+	var codes []string
+	var grants []int64
+	refunds := map[string][]int64{}
+	actors := map[int64]bool{}
+	for i := range b.events {
+		ev := &b.events[i]
+		if ev.Person != 0 {
+			people = append(people, ev.Person)
+			actors[ev.Person] = true
+		}
+		if ev.Code != "" {
+			codes = append(codes, strings.ToUpper(ev.Code))
+		}
+		if !ev.System {
+			for t := range tasksTakingBack(b.world.Definition, ev.Type) {
+				refunds[t] = append(refunds[t], ev.Person)
+			}
+			continue
+		}
+		var o step.Order
+		if ev.Data != nil {
+			_ = json.Unmarshal([]byte(*ev.Data), &o) // the rules will say what is wrong with it
+		}
+		if o.InvitedBy != "" {
+			codes = append(codes, strings.ToUpper(o.InvitedBy))
+		}
+		if o.Grant != 0 {
+			grants = append(grants, o.Grant)
+		}
+		if ev.Type == event.Revised {
+			d, err := e.definition(ctx, b.row.No, o.Revision)
+			if err != nil {
+				return err
+			}
+			b.world.Revisions[o.Revision] = d
+		}
+	}
+	if err := l.owners(codes); err != nil {
+		return err
+	}
+	people = slices.AppendSeq(people, maps.Values(b.world.Owners))
+	if err := l.credits(slices.Collect(maps.Keys(actors)), refunds); err != nil {
+		return err
+	}
+	if err := l.shelves(); err != nil {
+		return err
+	}
+	if err := l.grants(grants); err != nil {
+		return err
+	}
+	if step.Wide(b.events[0].Type) {
+		if err := l.queues(); err != nil {
+			return err
+		}
+	}
+	return l.people(people)
+}
+
+// tasksTakingBack are the actors' own tasks whose credits an event type takes back.
+func tasksTakingBack(d *campaign.Definition, eventType string) map[string]bool {
+	var names map[string]bool
+	for _, t := range d.Tasks {
+		if t.RevokeOn == eventType && t.Credit == campaign.Actor {
+			if names == nil {
+				names = map[string]bool{}
+			}
+			names[t.Name] = true
+		}
+	}
+	return names
+}
+
+// loader fills a world from the tables.
+type loader struct {
+	*Engine
+	db    *gorm.DB
+	batch *batch
+	world *step.World
+	no    int64
+}
+
+// inChunk bounds the values of one IN list.
+const inChunk = 2000
+
+func (l *loader) owners(codes []string) error {
+	slices.Sort(codes)
+	for part := range slices.Chunk(slices.Compact(codes), inChunk) {
+		var rows []codeRow
+		if err := l.db.Where("code IN ? AND campaign = ?", part, l.no).Find(&rows).Error; err != nil {
+			return err
+		}
+		for _, r := range rows {
+			l.world.Owners[r.Code] = r.Person
+		}
+	}
+	return nil
+}
+
+// credits loads the inviter's credits of actors, and the own credits of those whose event takes one back.
+func (l *loader) credits(actors []int64, refunds map[string][]int64) error {
+	add := func(rows []campaign.Credit) {
+		for i := range rows {
+			c := &rows[i]
+			l.world.Credits[step.CreditKey{Person: c.Person, Task: c.Task, N: c.N}] = c
+		}
+	}
+	slices.Sort(actors)
+	for part := range slices.Chunk(actors, inChunk) {
+		var rows []campaign.Credit
+		if err := l.db.Where("campaign = ? AND person IN ? AND n = 0", l.no, part).Find(&rows).Error; err != nil {
+			return err
+		}
+		add(rows)
+	}
+	for task, people := range refunds {
+		slices.Sort(people)
+		for part := range slices.Chunk(slices.Compact(people), inChunk) {
+			var rows []campaign.Credit
+			if err := l.db.Where("campaign = ? AND person IN ? AND task = ? AND n > 0", l.no, part, task).Find(&rows).Error; err != nil {
+				return err
+			}
+			add(rows)
+		}
+	}
+	return nil
+}
+
+func (l *loader) shelves() error {
+	var rows []reward.Shelf
+	if err := l.db.Where("campaign = ?", l.no).Find(&rows).Error; err != nil {
+		return err
+	}
+	for i := range rows {
+		l.world.Shelves[rows[i].Reward] = &rows[i]
+	}
+	return nil
+}
+
+func (l *loader) grants(numbers []int64) error {
+	if len(numbers) == 0 {
+		return nil
+	}
+	return l.addGrants(l.db.Where("campaign = ? AND no IN ?", l.no, numbers), nil)
+}
+
+func (l *loader) addGrants(query *gorm.DB, queue *[]int64) error {
+	var rows []reward.Grant
+	if err := query.Order("no").Find(&rows).Error; err != nil {
+		return err
+	}
+	for i := range rows {
+		if l.world.Grants[rows[i].No] == nil {
+			l.world.Grants[rows[i].No] = &rows[i]
+		}
+		if queue != nil {
+			*queue = append(*queue, rows[i].No)
+		}
+	}
+	return nil
+}
+
+// queues loads what a wide event may go through: holds by due time, waiting grants and coupons by number, and
+// participants whose tiers are looked at again.
+func (l *loader) queues() error {
+	q := &l.world.Queues
+	var held []campaign.Credit
+	err := l.db.Where("campaign = ? AND state = ?", l.no, campaign.CreditHeld).Order("due_at, person, task, n").Limit(step.MaxQueue + 1).Find(&held).Error
+	if err != nil {
+		return err
+	}
+	for i := range held {
+		key := step.CreditKey{Person: held[i].Person, Task: held[i].Task, N: held[i].N}
+		l.world.Credits[key] = &held[i]
+		q.Held = append(q.Held, key)
+	}
+	for _, r := range slices.Sorted(maps.Keys(l.world.Shelves)) {
+		if l.world.Shelves[r].Waitlisted > 0 {
+			query := l.db.Where("campaign = ? AND state = ? AND reward = ?", l.no, reward.Waitlisted, r).Limit(step.MaxQueue)
+			if err := l.addGrants(query, &q.Waitlisted); err != nil {
+				return err
+			}
+		}
+		if d := l.world.Definition.Reward(r); d != nil && d.Kind == campaign.Coupon {
+			query := l.db.Where("campaign = ? AND state = ? AND reward = ?", l.no, reward.Granted, r).Limit(step.MaxQueue)
+			if err := l.addGrants(query, &q.NoCoupon); err != nil {
+				return err
+			}
+		}
+	}
+	slices.Sort(q.Waitlisted)
+	slices.Sort(q.NoCoupon)
+	if from := l.world.Campaign.Recheck; from != 0 {
+		return l.db.Model(&campaign.Person{}).Where("campaign = ? AND person >= ? AND joined_at > 0", l.no, from).
+			Order("person").Limit(step.MaxQueue).Pluck("person", &q.Recheck).Error
+	}
+	return nil
+}
+
+// people loads persons and, in a second go, whom they and the credits at hand point to.
+func (l *loader) people(numbers []int64) error {
+	numbers = append(numbers, l.world.Queues.Recheck...)
+	for _, g := range l.world.Grants {
+		numbers = append(numbers, g.Person)
+	}
+	for key, c := range l.world.Credits {
+		numbers = append(numbers, key.Person, c.Owner)
+	}
+	if err := l.addPeople(numbers); err != nil {
+		return err
+	}
+	var pointed []int64
+	for _, p := range l.world.People {
+		if p == nil {
+			continue
+		}
+		pointed = append(pointed, p.Inviter)
+		for _, t := range p.Facts.Touches {
+			pointed = append(pointed, t.Owner)
+		}
+	}
+	return l.addPeople(pointed)
+}
+
+func (l *loader) addPeople(numbers []int64) error {
+	slices.Sort(numbers)
+	numbers = slices.DeleteFunc(slices.Compact(numbers), func(n int64) bool {
+		_, there := l.world.People[n]
+		return n == 0 || there
+	})
+	for part := range slices.Chunk(numbers, inChunk) {
+		var rows []campaign.Person
+		if err := l.db.Where("campaign = ? AND person IN ?", l.no, part).Find(&rows).Error; err != nil {
+			return err
+		}
+		for _, n := range part {
+			l.world.People[n] = nil // looked for; somebody new unless found below
+		}
+		for i := range rows {
+			l.world.People[rows[i].Person] = &rows[i]
+		}
+	}
+	return nil
+}
+
+// ancestors gives a person and everybody above them, up to whoever came by themselves.
+func (e *Engine) ancestors(ctx context.Context, no, person int64) ([]int64, error) {
+	var chain []int64
+	for person != 0 && !slices.Contains(chain, person) {
+		chain = append(chain, person)
+		var above []int64
+		err := e.DB.WithContext(ctx).Model(&campaign.Person{}).Where("campaign = ? AND person = ?", no, person).Pluck("inviter", &above).Error
+		if err != nil {
+			return nil, err
+		}
+		person = 0
+		if len(above) == 1 {
+			person = above[0]
+		}
+	}
+	return chain, nil
+}
+
+// loadWhole loads what concerns a campaign as a whole, and nobody.
+func (e *Engine) loadWhole(ctx context.Context, row campaignRow) (*step.World, error) {
+	d, err := e.definition(ctx, row.No, row.Revision)
+	if err != nil {
+		return nil, err
+	}
+	l := loader{Engine: e, db: e.DB.WithContext(ctx), world: newWorld(&row, d), no: row.No}
+	return l.world, l.shelves()
+}
+
+// save writes a batch in one transaction. The campaign's position is the guard: it moves only from where the batch
+// was read, so of two writers one wins and the other begins again.
+func (e *Engine) save(ctx context.Context, b *batch) error {
+	w := b.world
+	now := e.now()
+	var due *int64
+	if at := w.Campaign.DueAt(w.Definition); at != 0 {
+		due = &at
+	}
+	return database.Transact(ctx, e.DB, func(tx *gorm.DB) error {
+		moved := tx.Model(&campaignRow{}).Where("no = ? AND seq = ?", b.row.No, b.row.Seq).
+			Select("status", "revision", "seq", "due_at", "state", "updated_at").
+			Updates(&campaignRow{
+				Status: w.Campaign.Status, Revision: w.Campaign.Revision, Seq: w.Campaign.Seq, DueAt: due, State: *w.Campaign, UpdatedAt: now,
+			})
+		if moved.Error != nil {
+			return moved.Error
+		}
+		if moved.RowsAffected != 1 {
+			return errOvertaken
+		}
+		// One after the other: after a deadlock the transaction is gone, and nothing more may be written outside it.
+		for _, write := range []func() error{
+			func() error {
+				return database.Upsert(tx, w.ChangedPeople(), []string{"campaign", "person"},
+					[]string{"code", "inviter", "depth", "score", "scored_seq", "joined_at", "facts"})
+			},
+			func() error {
+				return database.Upsert(tx, w.ChangedCredits(), []string{"campaign", "person", "task", "n"},
+					[]string{"owner", "state", "on_at", "off_at", "due_at", "ref", "event"})
+			},
+			func() error {
+				return database.Upsert(tx, w.ChangedShelves(), []string{"campaign", "reward"},
+					[]string{"stock", "granted", "delivered", "waitlisted", "coupons", "coupons_used"})
+			},
+			func() error {
+				return database.Upsert(tx, w.ChangedGrants(), []string{"campaign", "no"},
+					[]string{"state", "reason", "cost", "points", "coupon", "promised_by", "delivered_by", "updated_at"})
+			},
+			func() error { return create(tx, w.Entries()) },
+			func() error { return addCounters(tx, w.Counters()) },
+			func() error {
+				return database.Upsert(tx, b.events, []string{"pos"}, []string{"seq", "owner", "outcome", "detail", "hash"})
+			},
+		} {
+			if err := write(); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// create inserts rows that must not be there yet.
+func create[T any](tx *gorm.DB, rows []T) error {
+	if len(rows) == 0 {
+		return nil
+	}
+	return tx.CreateInBatches(rows, 1000).Error
+}
+
+// addCounters adds increments to the funnel's counters.
+func addCounters(tx *gorm.DB, counters []funnel.Counter) error {
+	if len(counters) == 0 {
+		return nil
+	}
+	added := map[string]any{"events": gorm.Expr("events + VALUES(events)"), "users": gorm.Expr("users + VALUES(users)")}
+	if database.Dialect(tx) == database.SQLite {
+		added = map[string]any{
+			"events": gorm.Expr("funnel_counters.events + excluded.events"),
+			"users":  gorm.Expr("funnel_counters.users + excluded.users"),
+		}
+	}
+	key := []clause.Column{{Name: "campaign"}, {Name: "stage"}, {Name: "day"}, {Name: "variant"}, {Name: "depth"}, {Name: "source"}}
+	return tx.Clauses(clause.OnConflict{Columns: key, DoUpdates: clause.Assignments(added)}).CreateInBatches(counters, 500).Error
+}
+
+// passTime appends the event that lets a campaign do what is due, and applies it, as often as more is due at once.
+// The event's id comes from the campaign's position, so that of several processes that notice only one has its way.
+func (e *Engine) passTime(ctx context.Context, row campaignRow) error {
+	const rounds = 50 // what is left then is found by the next sweep
+	for range rounds {
+		d, err := orderDraft(row.No, event.TimePassed, step.Order{}, e.now())
+		if err != nil {
+			return err
+		}
+		d.ID = fmt.Sprintf("%s-%d", event.TimePassed, row.Seq)
+		one := &delivery{drafts: []*draft{d}, done: make(chan error, 1)}
+		if err := e.intake.deliver(ctx, one); err != nil {
+			return err
+		}
+		if err := e.drain(ctx, row.No); err != nil {
+			return err
+		}
+		if row, err = e.campaignRow(ctx, row.ID); err != nil {
+			return err
+		}
+		if row.DueAt == nil || *row.DueAt > e.now() {
+			return nil
+		}
+	}
+	return nil
+}
+
+// campaignLocks lets one goroutine of this process at a time work on a campaign; between processes the guard decides.
+type campaignLocks struct {
+	mu  sync.Mutex
+	per map[int64]*campaignLock
+}
+
+type campaignLock struct {
+	sync.Mutex
+	users int
+}
+
+func (c *campaignLocks) lock(no int64) (unlock func()) {
+	c.mu.Lock()
+	if c.per == nil {
+		c.per = map[int64]*campaignLock{}
+	}
+	l := c.per[no]
+	if l == nil {
+		l = &campaignLock{}
+		c.per[no] = l
+	}
+	l.users++
+	c.mu.Unlock()
+	l.Lock()
+	return func() {
+		l.Unlock()
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if l.users--; l.users == 0 {
+			delete(c.per, no)
+		}
+	}
+}

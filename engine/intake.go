@@ -1,0 +1,533 @@
+package engine
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"sync"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"gorm.io/gorm"
+
+	"kfactor/event"
+	"kfactor/internal/code"
+	"kfactor/internal/database"
+	"kfactor/internal/fault"
+	"kfactor/internal/seal"
+)
+
+// Incoming is one event from outside, as sent.
+type Incoming struct {
+	ID       string          `json:"id"`
+	Campaign string          `json:"campaign"`
+	Type     string          `json:"type"`
+	User     string          `json:"user"`
+	Code     string          `json:"code,omitempty"`
+	Time     *time.Time      `json:"time,omitempty"` // nil: now
+	Data     json.RawMessage `json:"data,omitempty"` // a JSON object of at most event.MaxData bytes
+}
+
+// Receipt says what became of a batch. What is accepted is on disk.
+type Receipt struct {
+	Accepted   int         `json:"accepted"`
+	Duplicates int         `json:"duplicates"`
+	Rejected   []Rejection `json:"rejected"`
+}
+
+// Rejection is one event that was not taken, with what is wrong with it.
+type Rejection struct {
+	Index int    `json:"index"` // in the batch, from 0
+	ID    string `json:"id"`
+	Error string `json:"error"`
+}
+
+// MaxBatch is the number of events one call may bring.
+const MaxBatch = 1000
+
+// MaxAhead is how far in the future an event's time may be: clocks differ, calendars do not.
+const MaxAhead = 5 * time.Minute
+
+// Accept writes events into their campaigns' journals and returns when they are on disk. Events that are wrong are
+// rejected one by one, the others are taken. An error means that nothing may be assumed: send the same again, with
+// the same ids nothing counts twice.
+func (e *Engine) Accept(ctx context.Context, events []Incoming) (Receipt, error) {
+	receipt := Receipt{Rejected: []Rejection{}}
+	if len(events) > MaxBatch {
+		return receipt, fault.New(fault.TooLarge, "%d events in one call; send at most %d", len(events), MaxBatch)
+	}
+	d := &delivery{done: make(chan error, 1)}
+	now := e.Now()
+	for i := range events {
+		draft, err := e.check(ctx, &events[i], now)
+		if err != nil {
+			if fault.KindOf(err) == fault.Internal || fault.KindOf(err) == fault.Unavailable {
+				return receipt, err
+			}
+			receipt.Rejected = append(receipt.Rejected, Rejection{Index: i, ID: cutID(events[i].ID), Error: err.Error()})
+			continue
+		}
+		d.drafts = append(d.drafts, draft)
+	}
+	if len(d.drafts) == 0 {
+		e.Metrics.EventsIn(0, 0, len(receipt.Rejected))
+		return receipt, nil
+	}
+	if err := e.intake.deliver(ctx, d); err != nil {
+		return receipt, err
+	}
+	for _, draft := range d.drafts {
+		if draft.fresh {
+			receipt.Accepted++
+		} else {
+			receipt.Duplicates++
+		}
+	}
+	e.Metrics.EventsIn(receipt.Accepted, receipt.Duplicates, len(receipt.Rejected))
+	return receipt, nil
+}
+
+var eventType = regexp.MustCompile(`^[a-z][a-z0-9_]{0,31}$`)
+
+// check turns an event as sent into a draft of a journal row, or says what to mend.
+func (e *Engine) check(ctx context.Context, in *Incoming, now time.Time) (*draft, error) {
+	at := now
+	if in.Time != nil {
+		at = *in.Time
+	}
+	switch {
+	case in.Campaign == "":
+		return nil, fault.New(fault.Invalid, "campaign is missing; name the campaign the event belongs to")
+	case !plainText(in.ID, event.MaxID):
+		return nil, fault.New(fault.Invalid, "id must have 1 to %d characters without control characters", event.MaxID)
+	case !plainText(in.User, event.MaxUser):
+		return nil, fault.New(fault.Invalid, "user must have 1 to %d characters without control characters", event.MaxUser)
+	case in.Code != "" && !plainText(in.Code, event.MaxCode):
+		return nil, fault.New(fault.Invalid, "code must have at most %d characters without control characters", event.MaxCode)
+	case !eventType.MatchString(in.Type):
+		return nil, fault.New(fault.Invalid, "type %q is not a lower-case word", cutID(in.Type))
+	case at.After(now.Add(MaxAhead)):
+		return nil, fault.New(fault.Invalid, "time %s is more than %s in the future; check the sender's clock", at.Format(time.RFC3339), MaxAhead)
+	case at.Year() < 2000:
+		return nil, fault.New(fault.Invalid, "time %s is before the year 2000; check the sender's clock", at.Format(time.RFC3339))
+	case len(in.Data) > event.MaxData:
+		return nil, fault.New(fault.Invalid, "data has %d bytes, at most %d are taken", len(in.Data), event.MaxData)
+	}
+	c, err := e.campaign(ctx, in.Campaign)
+	if err != nil {
+		return nil, err
+	}
+	if !c.definition.Listens(in.Type) {
+		return nil, fault.New(fault.Invalid, "type %q: no task of campaign %q listens to it", in.Type, in.Campaign)
+	}
+	d := &draft{
+		user: in.User,
+		Event: event.Event{
+			Campaign: c.no, ID: in.ID, Type: in.Type, Code: in.Code, Time: at.UnixMilli(), ReceivedAt: now.UnixMilli(),
+		},
+	}
+	if len(in.Data) > 0 && string(in.Data) != "null" {
+		var object map[string]json.RawMessage
+		if err := json.Unmarshal(in.Data, &object); err != nil {
+			return nil, fault.New(fault.Invalid, "data must be a JSON object")
+		}
+		text := string(in.Data)
+		d.Data = &text
+	}
+	return d, nil
+}
+
+// plainText says whether s has 1 to most characters, none of which is a control character.
+func plainText(s string, most int) bool {
+	if s == "" || !utf8.ValidString(s) || utf8.RuneCountInString(s) > most {
+		return false
+	}
+	for _, r := range s {
+		if unicode.IsControl(r) {
+			return false
+		}
+	}
+	return true
+}
+
+// cutID keeps what fits into an answer of something a caller sent.
+func cutID(s string) string {
+	if len(s) > event.MaxID {
+		return fmt.Sprintf("%.64q…", s)
+	}
+	return s
+}
+
+// draft is an event on its way into the journal.
+type draft struct {
+	event.Event
+	user   string // "" for a system event that concerns nobody or names its person already
+	extras func(tx *gorm.DB, d *draft) error
+	fresh  bool // after delivery: this call wrote it, it was not there before
+}
+
+// delivery is the drafts of one caller, written together with those of others.
+type delivery struct {
+	drafts []*draft
+	done   chan error
+}
+
+// intake writes deliveries group by group: while one commit is under way the next group gathers, so a busy intake
+// makes large commits and a quiet one makes quick ones.
+type intake struct {
+	engine *Engine
+	queue  chan *delivery
+	stop   sync.Once
+	group  sync.WaitGroup
+	mu     sync.RWMutex // held for reading while something may be sent to queue
+	ended  bool
+	people *lookupCache
+}
+
+const (
+	intakeQueue   = 4096 // deliveries waiting; past that callers are told to come again
+	intakeGroup   = 2000 // drafts in one commit
+	intakeWriters = 2
+)
+
+func newIntake(e *Engine) *intake {
+	in := &intake{engine: e, queue: make(chan *delivery, intakeQueue), people: newLookupCache(1 << 17)}
+	writers := intakeWriters
+	if database.Dialect(e.DB) == database.SQLite {
+		writers = 1
+	}
+	for range writers {
+		in.group.Go(in.run)
+	}
+	return in
+}
+
+// deliver hands drafts over and waits until they are on disk.
+func (in *intake) deliver(ctx context.Context, d *delivery) error {
+	in.mu.RLock()
+	if in.ended {
+		in.mu.RUnlock()
+		return fault.New(fault.Unavailable, "the server is shutting down; try again in a moment")
+	}
+	select {
+	case in.queue <- d:
+		in.mu.RUnlock()
+	default:
+		in.mu.RUnlock()
+		return fault.New(fault.Unavailable, "intake is full; try again in a moment")
+	}
+	select {
+	case err := <-d.done:
+		return err
+	case <-ctx.Done():
+		return fault.Wrap(fault.Unavailable, ctx.Err(), "the caller went away before the events were on disk; send the same again")
+	}
+}
+
+func (in *intake) close() {
+	in.stop.Do(func() {
+		in.mu.Lock()
+		in.ended = true
+		close(in.queue)
+		in.mu.Unlock()
+	})
+	in.group.Wait()
+}
+
+func (in *intake) run() {
+	for first := range in.queue {
+		group := []*delivery{first}
+		n := len(first.drafts)
+	gather:
+		for n < intakeGroup {
+			select {
+			case d, open := <-in.queue:
+				if !open {
+					break gather
+				}
+				group = append(group, d)
+				n += len(d.drafts)
+			default:
+				break gather
+			}
+		}
+		in.write(group)
+	}
+}
+
+// commitTimeout bounds one group commit.
+const commitTimeout = 20 * time.Second
+
+// write commits a group, tells every caller, and wakes the campaigns concerned.
+func (in *intake) write(group []*delivery) {
+	ctx, cancel := context.WithTimeout(context.Background(), commitTimeout)
+	defer cancel()
+	var drafts []*draft
+	for _, d := range group {
+		drafts = append(drafts, d.drafts...)
+	}
+	err := in.commit(ctx, drafts)
+	if err != nil && len(group) > 1 && fault.KindOf(err) != fault.Unavailable {
+		// One delivery may have spoilt it for the others.
+		for _, d := range group {
+			in.write([]*delivery{d})
+		}
+		return
+	}
+	for _, d := range group {
+		d.done <- err
+	}
+	if err != nil {
+		in.engine.Log.Error("intake", "events", len(drafts), "err", err)
+		return
+	}
+	var woken []int64
+	for _, d := range drafts {
+		if d.fresh && !slices.Contains(woken, d.Campaign) {
+			woken = append(woken, d.Campaign)
+			in.engine.wake(ctx, d.Campaign)
+		}
+	}
+}
+
+// wake says that a campaign has something to apply. A lost wake costs a second: the sweep finds the campaign.
+func (e *Engine) wake(ctx context.Context, no int64) {
+	if e.Queue == nil {
+		return
+	}
+	if err := e.Queue.Wake(ctx, no); err != nil {
+		e.Log.Warn("wake", "campaign", no, "err", err)
+	}
+}
+
+// commit writes drafts in one transaction: who they are about, then what happened.
+func (in *intake) commit(ctx context.Context, drafts []*draft) error {
+	for _, d := range drafts {
+		d.Receipt = receipt()
+	}
+	found := map[lookup]int64{}
+	err := database.Transact(ctx, in.engine.DB, func(tx *gorm.DB) error {
+		clear(found)
+		if err := in.identify(tx, drafts, found); err != nil {
+			return err
+		}
+		rows := make([]event.Event, 0, len(drafts))
+		for _, d := range drafts {
+			if d.extras != nil {
+				if err := d.extras(tx, d); err != nil {
+					return err
+				}
+			}
+			rows = append(rows, d.Event)
+		}
+		written, err := database.InsertNew(tx, rows)
+		if err != nil {
+			return err
+		}
+		for _, d := range drafts {
+			d.fresh = true
+		}
+		if int(written) == len(drafts) {
+			return nil
+		}
+		return markDuplicates(tx, drafts)
+	})
+	if err != nil {
+		var known *fault.Error
+		if errors.As(err, &known) {
+			return err
+		}
+		return fault.Wrap(fault.Unavailable, err, "the events could not be written; send the same again")
+	}
+	in.people.add(found)
+	return nil
+}
+
+// receipt is a random mark: a row that carries it was written by this call.
+func receipt() int64 {
+	var raw [8]byte
+	rand.Read(raw[:])
+	return int64(binary.BigEndian.Uint64(raw[:]) >> 1)
+}
+
+// markDuplicates finds which drafts were there before, by the receipts of the rows that are there now.
+func markDuplicates(tx *gorm.DB, drafts []*draft) error {
+	type place struct {
+		campaign int64
+		system   bool
+		id       string
+	}
+	wanted := map[int64][]string{}
+	for _, d := range drafts {
+		wanted[d.Campaign] = append(wanted[d.Campaign], d.ID)
+	}
+	receipts := map[place]int64{}
+	for campaign, ids := range wanted {
+		for part := range slices.Chunk(ids, 1000) {
+			var rows []event.Event
+			err := tx.Select("campaign", "system", "id", "receipt").Where("campaign = ? AND id IN ?", campaign, part).Find(&rows).Error
+			if err != nil {
+				return err
+			}
+			for _, r := range rows {
+				receipts[place{r.Campaign, r.System, r.ID}] = r.Receipt
+			}
+		}
+	}
+	for _, d := range drafts {
+		d.fresh = receipts[place{d.Campaign, d.System, d.ID}] == d.Receipt
+	}
+	return nil
+}
+
+// identity ties a campaign's internal number of a person to the user it stands for. It is the only row that can.
+type identity struct {
+	No          int64 `gorm:"primaryKey;autoIncrement"`
+	Campaign    int64
+	UserKey     []byte // keyed hash of the user
+	UserEnc     []byte
+	NicknameEnc []byte
+	AvatarEnc   []byte
+	CreatedAt   int64 `gorm:"autoCreateTime:false"`
+}
+
+func (identity) TableName() string { return "identities" }
+
+// lookup finds a person: the campaign and the keyed hash of the user.
+type lookup struct {
+	campaign int64
+	key      [seal.LookupSize]byte
+}
+
+// identify gives every draft the internal number of its user, new ones where the campaign has not seen them.
+func (in *intake) identify(tx *gorm.DB, drafts []*draft, found map[lookup]int64) error {
+	missing := map[int64]map[lookup]string{}
+	for _, d := range drafts {
+		if d.user == "" {
+			continue
+		}
+		l := in.engine.lookup(d.Campaign, d.user)
+		if no, ok := in.people.get(l); ok {
+			d.Person = no
+			continue
+		}
+		if missing[l.campaign] == nil {
+			missing[l.campaign] = map[lookup]string{}
+		}
+		missing[l.campaign][l] = d.user
+		d.Person = 0
+	}
+	for campaign, users := range missing {
+		if err := in.engine.identifyNew(tx, campaign, users, found); err != nil {
+			return err
+		}
+	}
+	for _, d := range drafts {
+		if d.user != "" && d.Person == 0 {
+			d.Person = found[in.engine.lookup(d.Campaign, d.user)]
+		}
+	}
+	return nil
+}
+
+// identifyNew numbers users of one campaign, writing those it has not seen.
+func (e *Engine) identifyNew(tx *gorm.DB, campaign int64, users map[lookup]string, found map[lookup]int64) error {
+	rows := make([]identity, 0, len(users))
+	for l, user := range users {
+		rows = append(rows, identity{Campaign: campaign, UserKey: l.key[:], UserEnc: e.sealer.Seal(user), CreatedAt: e.now()})
+	}
+	if _, err := database.InsertNew(tx, rows, "campaign", "user_key"); err != nil {
+		return err
+	}
+	keys := make([][]byte, 0, len(users))
+	for l := range users {
+		keys = append(keys, l.key[:])
+	}
+	for part := range slices.Chunk(keys, 1000) {
+		var there []identity
+		if err := tx.Select("no", "user_key").Where("campaign = ? AND user_key IN ?", campaign, part).Find(&there).Error; err != nil {
+			return err
+		}
+		for _, row := range there {
+			found[lookup{campaign, [seal.LookupSize]byte(row.UserKey)}] = row.No
+		}
+	}
+	return nil
+}
+
+func (e *Engine) lookup(campaign int64, user string) lookup {
+	return lookup{campaign, e.sealer.Lookup(campaign, user)}
+}
+
+// codeRow reserves a code for a person. A code is reserved before the join that makes it known is applied.
+type codeRow struct {
+	Code     string `gorm:"primaryKey"`
+	Campaign int64
+	Person   int64
+}
+
+func (codeRow) TableName() string { return "codes" }
+
+// reserveCode gives the draft of a join its person's code: the one they have, else a new one that nobody has.
+func reserveCode(tx *gorm.DB, d *draft) error {
+	for range 5 {
+		var there codeRow
+		err := tx.Where("campaign = ? AND person = ?", d.Campaign, d.Person).Take(&there).Error
+		if err == nil {
+			d.Code = there.Code
+			return nil
+		}
+		if !errors.Is(err, gorm.ErrRecordNotFound) {
+			return err
+		}
+		fresh := codeRow{Code: code.New(), Campaign: d.Campaign, Person: d.Person}
+		written, err := database.InsertNew(tx, []codeRow{fresh})
+		if err != nil {
+			return err
+		}
+		if written == 1 {
+			d.Code = fresh.Code
+			return nil
+		}
+	}
+	return fault.New(fault.Conflict, "no free code was found; try again")
+}
+
+// lookupCache remembers the numbers of people seen lately, within a bound: two generations, of which the older is
+// dropped when the younger is full.
+type lookupCache struct {
+	mu         sync.RWMutex
+	half       int
+	young, old map[lookup]int64
+}
+
+func newLookupCache(size int) *lookupCache {
+	return &lookupCache{half: size / 2, young: map[lookup]int64{}, old: map[lookup]int64{}}
+}
+
+func (c *lookupCache) get(l lookup) (int64, bool) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	no, ok := c.young[l]
+	if !ok {
+		no, ok = c.old[l]
+	}
+	return no, ok
+}
+
+func (c *lookupCache) add(found map[lookup]int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for l, no := range found {
+		c.young[l] = no
+	}
+	if len(c.young) > c.half {
+		c.young, c.old = map[lookup]int64{}, c.young
+	}
+}

@@ -1,0 +1,275 @@
+package engine
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+
+	"gorm.io/gorm"
+
+	"kfactor/campaign"
+	"kfactor/engine/step"
+	"kfactor/event"
+	"kfactor/funnel"
+	"kfactor/internal/fault"
+	"kfactor/reward"
+)
+
+// Events lists a campaign's journal: what is applied by its position, then what is pending by its arrival.
+func (e *Engine) Events(ctx context.Context, id string, system bool, page Page, names bool) (List[EventView], error) {
+	list := List[EventView]{Items: []EventView{}}
+	c, err := e.campaign(ctx, id)
+	if err != nil {
+		return list, err
+	}
+	after, err := page.after()
+	if err != nil {
+		return list, err
+	}
+	kind, number, _ := strings.Cut(after, ":")
+	from, err := strconv.ParseInt("0"+number, 10, 64)
+	if err != nil || kind != "" && kind != "seq" && kind != "pos" {
+		return list, badCursor()
+	}
+	db := e.DB.WithContext(ctx).Where("campaign = ?", c.no)
+	if !system {
+		db = db.Where("system = ?", false)
+	}
+	var rows []event.Event
+	if kind != "pos" {
+		if err := db.Session(&gorm.Session{}).Where("seq > ?", from).Order("seq").Limit(page.limit() + 1).Find(&rows).Error; err != nil {
+			return list, err
+		}
+		from = 0
+	}
+	if room := page.limit() + 1 - len(rows); room > 0 {
+		var pending []event.Event
+		if err := db.Session(&gorm.Session{}).Where("seq IS NULL AND pos > ?", from).Order("pos").Limit(room).Find(&pending).Error; err != nil {
+			return list, err
+		}
+		rows = append(rows, pending...)
+	}
+	rows, list.Next = cutPage(rows, page, func(r event.Event) string {
+		if r.Seq != nil {
+			return "seq:" + strconv.FormatInt(*r.Seq, 10)
+		}
+		return "pos:" + strconv.FormatInt(r.Pos, 10)
+	})
+	list.Items, err = e.eventViews(ctx, rows, names)
+	return list, err
+}
+
+// eventViews shows journal rows.
+func (e *Engine) eventViews(ctx context.Context, rows []event.Event, names bool) ([]EventView, error) {
+	var known map[int64]looks
+	if names {
+		people := make([]int64, 0, len(rows))
+		for _, r := range rows {
+			people = append(people, r.Person)
+		}
+		slices.Sort(people)
+		var err error
+		if known, err = e.looks(ctx, slices.Compact(people)); err != nil {
+			return nil, err
+		}
+	}
+	views := make([]EventView, 0, len(rows))
+	for i := range rows {
+		r := &rows[i]
+		v := EventView{
+			ID: r.ID, Type: r.Type, User: known[r.Person].user, Code: r.Code, Time: moment(r.Time), Seq: r.Seq,
+			Outcome: string(r.Outcome), System: r.System,
+		}
+		if r.Data != nil && names {
+			v.Data = json.RawMessage(*r.Data)
+		}
+		if r.Seq != nil {
+			v.Detail = why(r, nil).en
+		}
+		views = append(views, v)
+	}
+	return views, nil
+}
+
+// Funnel reports how far people got, from counters alone.
+func (e *Engine) Funnel(ctx context.Context, id string, q FunnelQuery) (FunnelView, error) {
+	row, err := e.campaignRow(ctx, id)
+	if err != nil {
+		return FunnelView{}, err
+	}
+	c, err := e.remember(ctx, row)
+	if err != nil {
+		return FunnelView{}, err
+	}
+	if q.By != "" && !slices.Contains(funnel.Groupings, q.By) {
+		return FunnelView{}, fault.New(fault.Invalid, "by=%s is no grouping; write one of %s", cutID(q.By), strings.Join(funnel.Groupings, ", "))
+	}
+	view := FunnelView{Campaign: id, Groups: []FunnelGroup{}}
+	db := e.DB.WithContext(ctx).Where("campaign = ? AND stage IN ?", c.no, c.definition.Funnel)
+	zone := c.definition.Schedule.Location()
+	if !q.From.IsZero() {
+		view.From = &q.From
+		db = db.Where("day >= ?", funnel.Day(q.From.UnixMilli(), zone))
+	}
+	if !q.To.IsZero() {
+		view.To = &q.To
+		db = db.Where("day <= ?", funnel.Day(q.To.UnixMilli(), zone))
+	}
+	// The sums are made where the counters are: as many rows come back as the answer has.
+	columns := "stage, SUM(events) AS events, SUM(users) AS users"
+	group := "stage"
+	if q.By != "" {
+		columns, group = columns+", "+q.By, group+", "+q.By
+	}
+	var counters []funnel.Counter
+	if err := db.Model(&funnel.Counter{}).Select(columns).Group(group).Find(&counters).Error; err != nil {
+		return view, err
+	}
+	view.Stages = stages(c.definition, funnel.Sum(counters))
+	if q.By != "" {
+		for _, g := range funnel.GroupBy(q.By, counters) {
+			view.Groups = append(view.Groups, FunnelGroup{Group: g.Name, Stages: stages(c.definition, g.Stages)})
+		}
+	}
+	if row.State.Participants > 0 {
+		view.KFactor = float64(row.State.Credited) / float64(row.State.Participants)
+	}
+	return view, nil
+}
+
+// stages puts counts into the campaign's order, each with its rate against the stage before.
+func stages(d *campaign.Definition, counts map[string]funnel.Count) []FunnelStage {
+	out := make([]FunnelStage, 0, len(d.Funnel))
+	for i, name := range d.Funnel {
+		s := FunnelStage{Stage: name, Events: counts[name].Events, Users: counts[name].Users}
+		switch {
+		case i == 0:
+			s.Rate = 1
+		case out[i-1].Users > 0:
+			s.Rate = float64(s.Users) / float64(out[i-1].Users)
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
+// Leaderboard lists the participants with the most credited friends, who was first before others with as many.
+func (e *Engine) Leaderboard(ctx context.Context, id string, limit int, names bool) ([]RankView, error) {
+	c, err := e.campaign(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	var people []campaign.Person
+	err = e.DB.WithContext(ctx).Select("person", "code", "score").Where("campaign = ? AND score > 0", c.no).
+		Order("score DESC, scored_seq").Limit(Page{Limit: limit}.limit()).Find(&people).Error
+	if err != nil {
+		return nil, err
+	}
+	known := map[int64]looks{}
+	if names {
+		numbers := make([]int64, 0, len(people))
+		for _, p := range people {
+			numbers = append(numbers, p.Person)
+		}
+		if known, err = e.looks(ctx, numbers); err != nil {
+			return nil, err
+		}
+	}
+	board := make([]RankView, 0, len(people))
+	for i, p := range people {
+		board = append(board, RankView{Rank: i + 1, Code: p.Code, Nickname: known[p.Person].nickname, Count: p.Score})
+	}
+	return board, nil
+}
+
+// Rewards lists how much of each reward is left.
+func (e *Engine) Rewards(ctx context.Context, id string) ([]RewardView, error) {
+	row, err := e.campaignRow(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	w, err := e.loadWhole(ctx, row)
+	if err != nil {
+		return nil, err
+	}
+	views := []RewardView{}
+	for _, r := range w.Definition.Rewards {
+		s := w.Shelves[r.Name]
+		if s == nil {
+			s = &reward.Shelf{}
+		}
+		views = append(views, RewardView{
+			Reward: r.Name, Kind: r.Kind, Stock: r.Stock, Granted: s.Granted, Remaining: r.Stock - s.Granted, Waitlisted: s.Waitlisted,
+		})
+	}
+	return views, nil
+}
+
+// Limits on an import of coupon codes.
+const (
+	maxCoupons    = 100_000 // lines in one import
+	maxCouponCode = 128     // characters of one code
+)
+
+// ImportCoupons reads coupon codes, one a line, and gives them to those who wait for one. Codes that are there already
+// are counted and change nothing.
+func (e *Engine) ImportCoupons(ctx context.Context, id, name string, codes io.Reader, by string) (CouponImport, error) {
+	c, err := e.campaign(ctx, id)
+	if err != nil {
+		return CouponImport{}, err
+	}
+	r := c.definition.Reward(name)
+	switch {
+	case r == nil:
+		return CouponImport{}, fault.New(fault.NotFound, "campaign %q has no reward %q", id, cutID(name))
+	case r.Kind != campaign.Coupon:
+		return CouponImport{}, fault.New(fault.Conflict, "the reward %q is of kind %s; only coupons have codes", name, r.Kind)
+	}
+	list, err := readCoupons(codes)
+	if err != nil {
+		return CouponImport{}, err
+	}
+	o := step.Order{By: by, Reward: name}
+	d, err := orderDraft(c.no, event.CouponsAdded, o, e.now())
+	if err != nil {
+		return CouponImport{}, err
+	}
+	imported := 0
+	d.extras = e.addCoupons(list, o, &imported)
+	if _, err := e.carryOut(ctx, d); err != nil {
+		return CouponImport{}, err
+	}
+	return CouponImport{Imported: imported, Duplicates: len(list) - imported}, nil
+}
+
+// readCoupons reads codes one a line; a byte order mark, blank lines and quotes around a code are let go.
+func readCoupons(r io.Reader) ([]string, error) {
+	var list []string
+	scan := bufio.NewScanner(r)
+	scan.Buffer(nil, 64<<10)
+	for n := 1; scan.Scan(); n++ {
+		line := bytes.TrimSpace(bytes.TrimPrefix(scan.Bytes(), []byte("\uFEFF")))
+		line = bytes.Trim(line, `"`)
+		switch {
+		case len(line) == 0:
+			continue
+		case bytes.ContainsRune(line, ',') || !plainText(string(line), maxCouponCode):
+			return nil, fault.New(fault.Invalid, "line %d is no coupon code; write one code a line, at most %d characters, in UTF-8", n, maxCouponCode)
+		case len(list) == maxCoupons:
+			return nil, fault.New(fault.TooLarge, "more than %d codes; send them in several parts", maxCoupons)
+		}
+		list = append(list, string(line))
+	}
+	if err := scan.Err(); err != nil {
+		return nil, fault.Wrap(fault.Invalid, err, "the codes could not be read; write one code a line")
+	}
+	if len(list) == 0 {
+		return nil, fault.New(fault.Invalid, "there is no code in this; write one code a line")
+	}
+	return list, nil
+}
