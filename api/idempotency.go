@@ -45,21 +45,26 @@ func (s *server) once(do echo.HandlerFunc) echo.HandlerFunc {
 
 		tape := &tape{ResponseWriter: c.Response().Writer}
 		c.Response().Writer = tape
-		err = do(c)
-		c.Response().Writer = tape.ResponseWriter
-		if err != nil {
+		// Whatever comes, the call ends: with its answer, or forgotten so that it can be made again. That must
+		// not depend on a caller who may be gone.
+		kept := engine.StoredAnswer{}
+		defer func() {
+			if err := s.engine.Remember(context.WithoutCancel(ctx), scope, key, print, kept); err != nil {
+				s.log.Error("answer not kept for its Idempotency-Key", "request", requestID(c), "err", err)
+			}
+			c.Response().Writer = tape.ResponseWriter
+			if kept.Status != 0 {
+				tape.play()
+			}
+		}()
+		if err := do(c); err != nil {
 			return err
 		}
-		// What was done must be remembered even when the caller is gone.
-		err = s.engine.Remember(context.WithoutCancel(ctx), scope, key, print, engine.StoredAnswer{
+		kept = engine.StoredAnswer{
 			Status:      tape.status,
 			ContentType: tape.Header().Get(echo.HeaderContentType),
 			Body:        tape.body.Bytes(),
-		})
-		if err != nil {
-			s.log.Error("answer not kept for its Idempotency-Key", "request", requestID(c), "err", err)
 		}
-		tape.play()
 		return nil
 	}
 }

@@ -68,23 +68,26 @@ func (s *server) exportLedger(c echo.Context) error {
 		return badQuery("format", "must be csv, xlsx or parquet")
 	}
 	q := engine.ExportQuery{Campaign: c.QueryParam("campaign")}
+	which, zone := "all", time.UTC
 	var err error
-	if q.From, err = moment(c, "from"); err != nil {
+	if q.Campaign != "" {
+		which = q.Campaign
+		if zone, err = s.zone(c, q.Campaign); err != nil {
+			return err
+		}
+	}
+	if q.From, _, err = moment(c, "from", zone); err != nil {
 		return err
 	}
-	if q.To, err = moment(c, "to"); err != nil {
+	var day bool
+	if q.To, day, err = moment(c, "to", zone); err != nil {
 		return err
+	}
+	if day { // the last day is part of it
+		q.To = q.To.AddDate(0, 0, 1)
 	}
 	if !q.From.IsZero() && !q.To.IsZero() && !q.From.Before(q.To) {
 		return badQuery("to", "is not after from")
-	}
-	which := "all"
-	if q.Campaign != "" {
-		v, err := s.engine.Campaign(c.Request().Context(), q.Campaign)
-		if err != nil {
-			return err
-		}
-		which = v.ID
 	}
 	// The head goes out with the first bytes, so a failure before them is still told as one.
 	out := &patient{c: c, out: http.NewResponseController(c.Response()), head: func(h http.Header) {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"kfactor/internal/code"
 	"kfactor/internal/fault"
 	"kfactor/poster"
 )
@@ -24,9 +25,9 @@ var pictures = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 const mostKept = 4 * mib
 
 // file is the code and the format in a name such as 7K2M9QX4TB.png.
-func file(c echo.Context) (code, format string) {
-	code, format, _ = strings.Cut(param(c, "file"), ".")
-	return code, format
+func file(c echo.Context) (said, format string) {
+	said, format, _ = strings.Cut(param(c, "file"), ".")
+	return said, format
 }
 
 var noPicture = fault.New(fault.NotFound, "there is no such picture")
@@ -42,11 +43,14 @@ func (s *server) poster(c echo.Context) error {
 	if len(variant) > 64 {
 		return s.guessed(c, noPicture)
 	}
-	v, err := s.visit(c, said)
-	if err != nil {
-		return err
+	known, ok := code.Parse(said)
+	if !ok {
+		return s.guessed(c, noPicture)
 	}
-	etag, render, err := s.engine.Poster(c.Request().Context(), v.Code, variant, format)
+	etag, render, err := s.engine.Poster(c.Request().Context(), known, variant, format)
+	if fault.KindOf(err) == fault.NotFound {
+		return s.guessed(c, err)
+	}
 	if err != nil {
 		return err
 	}

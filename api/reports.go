@@ -15,11 +15,14 @@ func (s *server) funnel(c echo.Context) error {
 	if !slices.Contains([]string{"", "day", "variant", "depth", "source"}, q.By) {
 		return badQuery("by", "must be day, variant, depth or source")
 	}
-	var err error
-	if q.From, err = moment(c, "from"); err != nil {
+	zone, err := s.zone(c, param(c, "id"))
+	if err != nil {
 		return err
 	}
-	if q.To, err = moment(c, "to"); err != nil {
+	if q.From, _, err = moment(c, "from", zone); err != nil {
+		return err
+	}
+	if q.To, _, err = moment(c, "to", zone); err != nil {
 		return err
 	}
 	if !q.From.IsZero() && !q.To.IsZero() && q.To.Before(q.From) {
@@ -32,18 +35,31 @@ func (s *server) funnel(c echo.Context) error {
 	return answer(c, http.StatusOK, v)
 }
 
-// moment is a parameter that is a day or a time; zero when it is not given. A day is its midnight in UTC.
-func moment(c echo.Context, name string) (time.Time, error) {
+// zone is the time zone in which a campaign has its days.
+func (s *server) zone(c echo.Context, id string) (*time.Location, error) {
+	def, err := s.engine.Definition(c.Request().Context(), id)
+	if err != nil {
+		return nil, err
+	}
+	return def.Schedule.Location(), nil
+}
+
+// moment is a parameter that is a day, of which it is the beginning, or a time; zero when it is not given.
+func moment(c echo.Context, name string, zone *time.Location) (t time.Time, day bool, err error) {
 	said := c.QueryParam(name)
 	if said == "" {
-		return time.Time{}, nil
+		return time.Time{}, false, nil
 	}
-	for _, layout := range []string{time.DateOnly, time.RFC3339Nano} {
-		if t, err := time.Parse(layout, said); err == nil && t.Year() >= 1970 && t.Year() <= 9000 {
-			return t, nil
-		}
+	if t, err = time.ParseInLocation(time.DateOnly, said, zone); err == nil {
+		day = true
+	} else {
+		t, err = time.Parse(time.RFC3339Nano, said)
 	}
-	return time.Time{}, badQuery(name, "must be a day such as 2026-03-02 or a time such as 2026-03-02T10:00:00+08:00 (with + written as %2B)")
+	if err != nil || t.Year() < 1970 || t.Year() > 9000 {
+		return time.Time{}, false, badQuery(name,
+			"must be a day such as 2026-03-02 or a time such as 2026-03-02T10:00:00+08:00 (in an address + is written %2B)")
+	}
+	return t, day, nil
 }
 
 func (s *server) leaderboard(c echo.Context) error {
