@@ -61,7 +61,7 @@ func readFile(path string, values map[string]value, channels map[string]Channel,
 				values[name] = value{text, r.place(key) + name}
 			}
 		default:
-			problems.add("%s%s is not a setting; %s", r.place(key), name, suggest(name, known))
+			problems.add("%s%s is not a setting; %s", r.place(key), name, Suggest(name, known))
 		}
 	}
 	return nil
@@ -165,7 +165,7 @@ func (r fileReader) channel(named, node ast.Node) Channel {
 	for keyNode, value := range r.entries(node, "channels."+name) {
 		key := keyNode.GetToken().Value
 		if !slices.Contains(channelKeys, key) {
-			r.problems.add("%s%s is not a setting of a channel; %s", r.place(keyNode), field(key), suggest(key, channelKeys))
+			r.problems.add("%s%s is not a setting of a channel; %s", r.place(keyNode), field(key), Suggest(key, channelKeys))
 			continue
 		}
 		texts[key] = r.text(field(key), value)

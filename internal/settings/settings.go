@@ -7,12 +7,13 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"net/url"
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"kfactor/internal/queue"
 )
 
 // Settings is everything a process is told from outside.
@@ -23,7 +24,7 @@ type Settings struct {
 	PublicURL   string // without a slash at the end; empty when it follows the listen address
 	SecretKey   []byte // 32 bytes; nil when none was given
 	DataDir     string // uploaded assets, the embedded database
-	Log         slog.Level
+	Log         string             // debug, info, warn or error
 	Channels    map[string]Channel // by name
 
 	given map[string]bool // names that were set anywhere
@@ -39,14 +40,11 @@ type Setting struct {
 // Prefix begins the name of every setting in the environment.
 const Prefix = "KFACTOR_"
 
-// Embedded is the Redis URL of the queue that lives inside the process.
-const Embedded = "embedded"
-
 // All lists the settings in the order in which they are told.
 func All() []Setting {
 	return []Setting{
 		{"database_url", "sqlite://data/kfactor.db", "database: sqlite://PATH or mysql://USER:PASSWORD@HOST:PORT/NAME"},
-		{"redis_url", Embedded, "queue: embedded, redis://, rediss://, redis-sentinel:// or redis-cluster://"},
+		{"redis_url", queue.Embedded, "queue: embedded, redis://, rediss://, redis-sentinel:// or redis-cluster://"},
 		{"addr", "127.0.0.1:8080", "listen address"},
 		{"public_url", "http://ADDR", "the address that goes into QR codes and links"},
 		{"secret_key", "made once on SQLite", "32 bytes base64; rather in the environment, flags are seen by other users"},
@@ -111,7 +109,7 @@ func readEnvironment(environ []string, values map[string]value, problems *Proble
 			for _, s := range All() {
 				known = append(known, s.Env())
 			}
-			problems.add("%s is not a setting; %s", name, suggest(name, known))
+			problems.add("%s is not a setting; %s", name, Suggest(name, known))
 			continue
 		}
 		if text != "" {
@@ -138,17 +136,14 @@ func check(values map[string]value, problems *Problems) Settings {
 	}
 	s.DataDir = filepath.Clean(take("data_dir", "data", checkPath))
 	s.DatabaseURL = take("database_url", "sqlite://"+filepath.ToSlash(filepath.Join(s.DataDir, "kfactor.db")), checkDatabase)
-	s.RedisURL = take("redis_url", Embedded, checkRedis)
+	s.RedisURL = take("redis_url", queue.Embedded, queue.CheckAddress)
 	s.Addr = take("addr", "127.0.0.1:8080", checkAddr)
 	s.PublicURL = strings.TrimRight(take("public_url", "", checkPublicURL), "/")
 	take("secret_key", "", func(text string) (err error) {
 		s.SecretKey, err = decodeKey(text)
 		return err
 	})
-	take("log", "info", func(text string) (err error) {
-		s.Log, err = parseLevel(text)
-		return err
-	})
+	s.Log = take("log", "info", checkLevel)
 	return s
 }
 
@@ -210,18 +205,6 @@ func checkDatabase(text string) error {
 	return nil
 }
 
-func checkRedis(text string) error {
-	if text == Embedded {
-		return nil
-	}
-	scheme, rest, found := strings.Cut(text, "://")
-	schemes := []string{"redis", "rediss", "redis-sentinel", "redis-cluster"}
-	if !found || !slices.Contains(schemes, scheme) || strings.Trim(rest, "/") == "" {
-		return errors.New("not a Redis address; write embedded, redis://host:6379/0, rediss://…, redis-sentinel://… or redis-cluster://host1:port,host2:port")
-	}
-	return nil
-}
-
 func checkAddr(text string) error {
 	_, port, err := net.SplitHostPort(text)
 	if err == nil {
@@ -254,13 +237,9 @@ func decodeKey(text string) ([]byte, error) {
 	return nil, errors.New("not 32 bytes in base64; make one with: openssl rand -base64 32")
 }
 
-func parseLevel(text string) (slog.Level, error) {
-	levels := map[string]slog.Level{
-		"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError,
+func checkLevel(text string) error {
+	if !slices.Contains([]string{"debug", "info", "warn", "error"}, text) {
+		return fmt.Errorf("%q is not a level; write debug, info, warn or error", text)
 	}
-	level, ok := levels[text]
-	if !ok {
-		return 0, fmt.Errorf("%q is not a level; write debug, info, warn or error", text)
-	}
-	return level, nil
+	return nil
 }

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// suggest names the known word that was probably meant, or all of them.
-func suggest(word string, known []string) string {
+// Suggest names the known word that was probably meant, or all of them.
+func Suggest(word string, known []string) string {
 	plain := func(s string) string { return strings.ToLower(strings.TrimPrefix(s, Prefix)) }
 	best, least := "", max(2, len(plain(word))/3)+1
 	for _, candidate := range known {

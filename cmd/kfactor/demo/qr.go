@@ -1,0 +1,29 @@
+package demo
+
+import (
+	"bytes"
+	"fmt"
+	"image"
+	_ "image/jpeg" // posters are JPEG
+	_ "image/png"  // or PNG
+
+	"github.com/makiuchi-d/gozxing"
+	"github.com/makiuchi-d/gozxing/qrcode"
+)
+
+// readQR reads the QR code in a picture, with a library that has nothing to do with the one that drew it.
+func readQR(picture []byte) (string, error) {
+	img, _, err := image.Decode(bytes.NewReader(picture))
+	if err != nil {
+		return "", fmt.Errorf("not a picture: %w", err)
+	}
+	bitmap, err := gozxing.NewBinaryBitmapFromImage(img)
+	if err != nil {
+		return "", fmt.Errorf("not a picture: %w", err)
+	}
+	result, err := qrcode.NewQRCodeReader().Decode(bitmap, nil)
+	if err != nil {
+		return "", fmt.Errorf("no QR code can be read in the picture: %w", err)
+	}
+	return result.GetText(), nil
+}

@@ -1,0 +1,49 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"runtime"
+	"runtime/debug"
+
+	"github.com/spf13/cobra"
+)
+
+// version is the release this is built as.
+const version = "0.1.0"
+
+func (a *app) versionCommand() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use: "version", Short: "Version, commit, Go version", Example: "  kfactor version",
+		Args: cobra.NoArgs, Annotations: map[string]string{noSettings: ""},
+		RunE: a.do(func(context.Context, []string) error {
+			if asJSON {
+				return printJSON(a.stdout, map[string]string{"version": version, "commit": commit(), "go": runtime.Version()})
+			}
+			_, err := fmt.Fprintf(a.stdout, "kfactor %s, commit %s, %s\n", version, commit(), runtime.Version())
+			return err
+		}),
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+// commit is the revision this was built from, as the Go tool recorded it.
+func commit() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	var revision, changed string
+	for _, s := range info.Settings {
+		switch {
+		case s.Key == "vcs.revision":
+			revision = s.Value
+		case s.Key == "vcs.modified" && s.Value == "true":
+			changed = " with changes"
+		}
+	}
+	return cmp.Or(revision, "unknown") + changed
+}
