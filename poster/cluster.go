@@ -77,6 +77,9 @@ func (s *fontSet) graphemes(seg *segmenter.Segmenter, text []rune) [][]rune {
 
 // choose finds the font that draws a cluster and the characters of it that the font has.
 func (s *fontSet) choose(runes []rune, heavy bool) (face faceID, drawn []rune, ok bool) {
+	if len(runes) == 0 {
+		return 0, nil, false
+	}
 	if looksEmoji(runes) {
 		if drawn = s.covered(emoji, runes); drawn != nil {
 			return emoji, drawn, true
@@ -103,12 +106,12 @@ func (s *fontSet) choose(runes []rune, heavy bool) (face faceID, drawn []rune, o
 // covered gives the characters of a cluster that the font can draw, nil when the first is not among them. Text
 // fonts do without the marks they lack and need no selectors; emoji need theirs to be joined.
 func (s *fontSet) covered(face faceID, runes []rune) []rune {
-	if !s.has(face, runes[0]) {
+	if isSelector(runes[0]) || !s.has(face, runes[0]) {
 		return nil
 	}
 	kept := make([]rune, 0, len(runes))
 	for i, r := range runes {
-		selector := r == zeroWidthJoiner || r == emojiStyle || r == textStyle
+		selector := isSelector(r)
 		switch {
 		case selector && face != emoji:
 		case selector && i == len(runes)-1 && r == zeroWidthJoiner:
@@ -118,6 +121,9 @@ func (s *fontSet) covered(face faceID, runes []rune) []rune {
 	}
 	return kept
 }
+
+// isSelector says whether a character only changes how its neighbours are drawn.
+func isSelector(r rune) bool { return r == zeroWidthJoiner || r == emojiStyle || r == textStyle }
 
 // looksEmoji says whether a cluster is meant as a colour picture.
 func looksEmoji(runes []rune) bool {

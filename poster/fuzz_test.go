@@ -42,6 +42,7 @@ func FuzzDecodeImage(f *testing.F) {
 func FuzzText(f *testing.F) {
 	for _, name := range []string{
 		"小林🎉Анна", "", "\u202eabc", "👨‍👩‍👧‍👦🇨🇳👍🏽", "a\u0301\u0301\u0301\u0301", "🏴\U000e0067\U000e0062\u200d", "\xff\x00", "{{code}}", "한글 مرحبا ไทย",
+		"🏴\U000e7067\U000e0362\u200d", "\u200d\ufe0f", "1\ufe0f\u20e3\u20e3", "🇨", "\u3000x\u00a0",
 	} {
 		f.Add(name)
 	}
