@@ -138,7 +138,8 @@ func tableOf[T any](tx *gorm.DB) (*table, error) {
 }
 
 func (t *table) statement(rows int) string {
-	row := "(" + strings.Repeat("?,", len(t.fields)-1) + "?)"
+	// The blank keeps gorm from taking a first column of bytes for a list: it spreads a slice right after "(".
+	row := "( " + strings.Repeat("?,", len(t.fields)-1) + "?)"
 	var b strings.Builder
 	b.WriteString("INSERT INTO " + quote(t.name) + " (" + quoteAll(t.names) + ") VALUES ")
 	b.WriteString(row)
