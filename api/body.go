@@ -232,7 +232,7 @@ func slice[T any](all []T, p engine.Page) (engine.List[T], error) {
 	if p.Cursor != "" {
 		n, err := strconv.Atoi(strings.TrimPrefix(p.Cursor, "from-"))
 		if err != nil || n < 1 || !strings.HasPrefix(p.Cursor, "from-") {
-			return engine.List[T]{}, badQuery("cursor", "is not one that was given out here")
+			return engine.List[T]{}, badQuery("cursor", "is none of ours; begin without one and pass on what `next` says")
 		}
 		from = min(n, len(all))
 	}
