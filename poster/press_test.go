@@ -350,7 +350,9 @@ func TestQR(t *testing.T) {
 	})
 
 	t.Run("EveryLinkOfTheExpectedLengthKeepsTheModulesThatCheckCounted", func(t *testing.T) {
-		press := compile(t, spring())
+		press := compile(t, poster.Template{
+			Width: 300, Height: 300, Layers: []poster.Layer{{QR: &poster.QR{X: 10, Y: 10, Size: 280}}},
+		})
 		random := rand.New(rand.NewPCG(1, 2))
 		for range 40 {
 			link := "https://"
