@@ -163,6 +163,26 @@ func TestInsertNew(t *testing.T) {
 		})
 	})
 
+	t.Run("AFirstColumnOfBytesIsOneValue", func(t *testing.T) {
+		t.Parallel()
+		type hashed struct {
+			Hash []byte `gorm:"primaryKey"`
+			Name string
+		}
+		each(t, func(t *testing.T, db *gorm.DB) {
+			must(t, db.Exec("CREATE TABLE hasheds (hash BINARY(4) PRIMARY KEY, name VARCHAR(9) NULL)").Error)
+			got, err := database.InsertNew(db, []hashed{{Hash: []byte{0, 1, 2, 255}, Name: "a"}, {Hash: []byte{9, 9, 9, 9}, Name: "b"}}, "hash")
+			if err != nil || got != 2 {
+				t.Fatalf("inserted %d, %v", got, err)
+			}
+			var back hashed
+			must(t, db.First(&back, "name = ?", "a").Error)
+			if !bytes.Equal(back.Hash, []byte{0, 1, 2, 255}) {
+				t.Errorf("read %v", back.Hash)
+			}
+		})
+	})
+
 	t.Run("ItGoesBackWithItsTransaction", func(t *testing.T) {
 		t.Parallel()
 		each(t, func(t *testing.T, db *gorm.DB) {

@@ -124,7 +124,8 @@ func addresses(hosts string, sentinels bool) ([]string, error) {
 	}
 	for i, h := range all {
 		u, err := url.Parse("redis://" + h)
-		if err != nil || u.Hostname() == "" || u.Host != h {
+		colons := err == nil && strings.Contains(u.Hostname(), ":") && !strings.HasPrefix(h, "[")
+		if err != nil || u.Hostname() == "" || u.Host != h || colons {
 			return nil, fault.New(fault.Invalid, "host %d of %d is no host:port", i+1, len(all))
 		}
 		port := u.Port()

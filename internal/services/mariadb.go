@@ -37,7 +37,7 @@ func StartMariaDB(flags ...string) (*MariaDB, error) {
 	}
 	port, err := freePort()
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, os.RemoveAll(folder))
 	}
 	data := filepath.Join(folder, "data")
 	asRoot := []string{}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"time"
 
@@ -36,7 +37,7 @@ func StartRedis(flags ...string) (*RedisServer, error) {
 	}
 	port, err := freePort()
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, os.RemoveAll(folder))
 	}
 	r := &RedisServer{binary: binary, folder: folder, port: port}
 	r.args = append([]string{
@@ -44,6 +45,32 @@ func StartRedis(flags ...string) (*RedisServer, error) {
 		"--save", "", "--appendonly", "no", "--maxmemory-policy", "noeviction",
 		"--databases", strconv.Itoa(redisDatabases),
 	}, flags...)
+	if err := r.start(); err != nil {
+		return nil, errors.Join(err, os.RemoveAll(folder))
+	}
+	return r, nil
+}
+
+// StartSentinel starts a sentinel that watches nothing yet.
+func StartSentinel() (*RedisServer, error) {
+	binary, err := Find("redis-server", "valkey-server")
+	if err != nil {
+		return nil, err
+	}
+	folder, err := newFolder("sentinel")
+	if err != nil {
+		return nil, err
+	}
+	port, err := freePort()
+	if err != nil {
+		return nil, errors.Join(err, os.RemoveAll(folder))
+	}
+	settings := filepath.Join(folder, "sentinel.conf") // it writes what it learns into this file
+	text := fmt.Sprintf("port %d\nbind 127.0.0.1\ndir %s\n", port, folder)
+	if err := os.WriteFile(settings, []byte(text), 0o600); err != nil {
+		return nil, errors.Join(err, os.RemoveAll(folder))
+	}
+	r := &RedisServer{binary: binary, args: []string{settings, "--sentinel"}, folder: folder, port: port}
 	if err := r.start(); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(folder))
 	}
