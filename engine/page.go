@@ -38,7 +38,8 @@ func (p Page) afterNumber() (int64, error) {
 }
 
 func badCursor() error {
-	return fault.New(fault.Invalid, "this cursor is none of ours; begin without one and pass on what `next` says")
+	return fault.Fields("the page cannot be found",
+		fault.Field{Field: "cursor", Message: "is none of ours; begin without one and pass on what `next` says"})
 }
 
 // cutPage takes the item beyond the page off, and gives the cursor that leads to it.
