@@ -56,6 +56,7 @@ type house struct {
 	engine *engine.Engine
 	keys   map[string]string // secrets by role
 	log    *lines
+	client *http.Client // nil: the server's own
 }
 
 type option func(*api.Config)
@@ -197,7 +198,11 @@ func (h *house) ask(role, method, path, body string, headers ...string) answer {
 
 func (h *house) send(r *http.Request) answer {
 	h.t.Helper()
-	res, err := h.Client().Do(r)
+	client := h.client
+	if client == nil {
+		client = h.Client()
+	}
+	res, err := client.Do(r)
 	if err != nil {
 		h.t.Fatal(err)
 	}
