@@ -297,19 +297,25 @@ func TestProblems(t *testing.T) {
 		t.Parallel()
 		began := time.Now()
 		for name, source := range map[string]string{
-			"bytes":           strings.Repeat(" ", 256<<10+1),
-			"brackets":        strings.Repeat("[", 256<<10),
-			"braces":          strings.Repeat("{a: ", 60<<10),
-			"json":            strings.Repeat(`{"a":`, 9000) + "1" + strings.Repeat("}", 9000),
-			"dashes":          strings.Repeat("- ", 128<<10),
-			"colons":          strings.Repeat("a: ", 80<<10),
-			"questions":       strings.Repeat("? ", 128<<10),
-			"stairs":          stairs(700),
-			"layers":          strings.Replace(spring, "  layers:\n", "  layers:\n"+strings.Repeat("    - rect: {at: [0, 0], size: [1, 1], color: \"#000000\"}\n", 1000), 1),
-			"unknown keys":    unknownKeys(20000),
-			"quotes":          "name: \"" + strings.Repeat("a", 255<<10) + "\"",
-			"a word per line": strings.Repeat("a\n", 128<<10),
-			"keywords":        strings.Replace(spring, "channel: web", "join: {keywords: ["+strings.Repeat("a, ", 30000)+"]}", 1),
+			"bytes":            strings.Repeat(" ", 256<<10+1),
+			"brackets":         strings.Repeat("[", 256<<10),
+			"braces":           strings.Repeat("{a: ", 60<<10),
+			"json":             strings.Repeat(`{"a":`, 9000) + "1" + strings.Repeat("}", 9000),
+			"dashes":           strings.Repeat("- ", 128<<10),
+			"colons":           strings.Repeat("a: ", 80<<10),
+			"questions":        strings.Repeat("? ", 128<<10),
+			"stairs":           stairs(700),
+			"layers":           strings.Replace(spring, "  layers:\n", "  layers:\n"+strings.Repeat("    - rect: {at: [0, 0], size: [1, 1], color: \"#000000\"}\n", 1000), 1),
+			"unknown keys":     unknownKeys(20000),
+			"few unknown keys": unknownKeys(10000),
+			"empty lines":      "a: |\n  " + strings.Repeat("\n", 250<<10),
+			"few empty lines":  "a: |\n  " + strings.Repeat("\n", 7900),
+			"carriage returns": "a: |\n  " + strings.Repeat("\r", 250<<10),
+			"spaces":           "a: |\n" + strings.Repeat(" ", 250<<10),
+			"spaced lines":     "a: >\n  b\n" + strings.Repeat(strings.Repeat(" ", 30)+"\n", 7900),
+			"quotes":           "name: \"" + strings.Repeat("a", 255<<10) + "\"",
+			"a word per line":  strings.Repeat("a\n", 128<<10),
+			"keywords":         strings.Replace(spring, "channel: web", "join: {keywords: ["+strings.Repeat("a, ", 30000)+"]}", 1),
 		} {
 			_, _, problems := campaign.Parse([]byte(source), "x")
 			if len(problems) == 0 || len(problems) > 100 {

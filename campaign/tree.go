@@ -23,6 +23,11 @@ const (
 	// maxIndent bounds how far right a block may begin, and so how deep blocks may nest before anything
 	// recurses over them.
 	maxIndent = 512
+	// maxTokens bounds what the library reads: its time grows with the square of a mapping's keys. The largest
+	// definition that means something stays below.
+	maxTokens = 40_000
+	// maxLines does the same for empty lines in blocks of text.
+	maxLines = 8_000
 )
 
 type kind int
@@ -110,6 +115,14 @@ func yamlTree(source string) (root *value, problem *Problem) {
 			root, problem = nil, &Problem{Line: 1, Column: 1, Message: "this is not well-formed YAML", Mend: "check its indentation, quotes and brackets"}
 		}
 	}()
+	source = strings.ReplaceAll(source, "\r\n", "\n")
+	if at := strings.IndexByte(source, '\r'); at >= 0 {
+		line, column := position([]byte(source), at)
+		return nil, &Problem{Line: line, Column: column, Message: "a carriage return stands alone here", Mend: "end lines with a line feed"}
+	}
+	if strings.Count(source, "\n") > maxLines {
+		return nil, &Problem{Line: maxLines + 1, Column: 1, Message: fmt.Sprintf("the file has more than %d lines", maxLines), Mend: "leave some out"}
+	}
 	tokens := lexer.Tokenize(source)
 	if p := refuse(tokens); p != nil {
 		return nil, p
@@ -138,6 +151,14 @@ func yamlTree(source string) (root *value, problem *Problem) {
 }
 
 func refuse(tokens token.Tokens) *Problem {
+	if len(tokens) > maxTokens {
+		line, column := tokenPlace(tokens[maxTokens])
+		return &Problem{
+			Line: line, Column: column,
+			Message: "the file says more than any campaign needs",
+			Mend:    fmt.Sprintf("stay below %d words and signs", maxTokens),
+		}
+	}
 	depth := 0
 	for _, t := range tokens {
 		message, mend := "", ""

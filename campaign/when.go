@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -61,6 +62,14 @@ func (l *language) Visit(node *ast.Node) {
 	switch n := (*node).(type) {
 	case *ast.VariableDeclaratorNode, *ast.SequenceNode:
 		message = "variables are not part of conditions"
+	case *ast.IdentifierNode:
+		if n.Value == "$env" {
+			message = "$env is not part of conditions"
+		}
+	case *ast.BuiltinNode: // those with predicates are parsed even where they are disabled
+		if !slices.Contains(functions, n.Name) {
+			message = n.Name + " is not part of conditions"
+		}
 	case *ast.PredicateNode:
 		var inner nested
 		ast.Walk(&n.Node, &inner)
