@@ -12,7 +12,7 @@ import (
 	"github.com/makiuchi-d/gozxing/qrcode"
 )
 
-const springFile = "testdata/spring.yaml"
+const springFile = "../../examples/spring.yaml"
 
 func spring(t *testing.T) string {
 	t.Helper()
@@ -29,8 +29,8 @@ func TestValidate(t *testing.T) {
 	t.Run("SaysWhichFilesAreRight", func(t *testing.T) {
 		t.Parallel()
 		w := newWorld(t, "KFACTOR_NONSENSE=1") // settings are not asked
-		said := w.must("campaign", "validate", springFile, "demo/campaign.yaml")
-		if strings.Count(said, " is right\n") != 2 {
+		said := w.must("campaign", "validate", springFile, "../../examples/full.yaml", "demo/campaign.yaml")
+		if strings.Count(said, " is right\n") != 3 {
 			t.Errorf("said %q", said)
 		}
 	})

@@ -1,6 +1,7 @@
 package demo
 
 import (
+	"bytes"
 	"os"
 	"reflect"
 	"slices"
@@ -9,6 +10,8 @@ import (
 	"pgregory.net/rapid"
 
 	"kfactor/campaign"
+	"kfactor/engine"
+	"kfactor/poster"
 )
 
 func TestWrite(t *testing.T) {
@@ -56,6 +59,35 @@ func TestTheDefaultStoryShowsEverything(t *testing.T) {
 	}
 	if x.rewards["coupon"].waitlisted == 0 {
 		t.Error("nobody waits for a coupon")
+	}
+}
+
+func TestACodeThatReadsBadlyOneWayIsTurned(t *testing.T) {
+	t.Parallel()
+	d, problems := engine.Preflight(campaignFile, "campaign.yaml")
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	plain := engine.PosterTemplate(d, "")
+	plain.Width, plain.Height, plain.Background = 360, 360, "#FFFFFF"
+	plain.Layers = slices.DeleteFunc(plain.Layers, func(l poster.Layer) bool { return l.QR == nil })
+	plain.Layers[0].QR.X, plain.Layers[0].QR.Y = 30, 30
+	press, err := poster.Compile(plain, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, code := range []string{"7NHY7PZV0M", "VT63A7QVRC", "JQZQ648NTK", "H4DN8YRZ76", "6M0EPNX3BB", "4NVXH1XNAA"} {
+		var picture bytes.Buffer
+		link := "http://127.0.0.1:36687/r/" + code
+		if err := press.Print(&picture, "jpeg", poster.Person{Code: code, Link: link}); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := readQR(picture.Bytes()); err != nil || got != link {
+			t.Errorf("%s reads as %q, %v", link, got, err)
+		}
+	}
+	if _, err := readQR(background); err == nil {
+		t.Error("a picture without a code reads as one")
 	}
 }
 
