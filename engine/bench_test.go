@@ -1,0 +1,294 @@
+package engine_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/hibiken/asynq"
+	"github.com/redis/go-redis/v9"
+	"gorm.io/gorm"
+
+	"kfactor/engine"
+	"kfactor/internal/database"
+	"kfactor/internal/database/databasetest"
+	"kfactor/internal/queue"
+	"kfactor/internal/services"
+)
+
+// The benchmarks measure the whole way of events: accepted, on disk, woken over asynq, applied with every rule, posted
+// to the ledger. The naive pipeline stands beside them in the same run: one asynq task and one transaction an event.
+//
+//	make bench
+const (
+	benchFriends  = 20_000
+	benchInviters = 1_000
+	benchNaive    = 3_000
+)
+
+// full is a definition with every feature on, long enough for the clock of the machine.
+const full = `tiers:
+  - {name: bronze, requires: {invite: 3}, rewards: [coupon]}
+  - {name: silver, requires: {invite: 10, bind: 1}, rewards: [cash]}
+  - {name: gold, requires: {invite: 15, bind: 1, order: 1}, rewards: [mug, points]}
+welcome: {rewards: [newbie]}
+rewards:
+  newbie: {kind: coupon, title: Newbie, unit_cost: "5.00", stock: 10000}
+  coupon: {kind: coupon, title: Coupon, unit_cost: "10.00", stock: 5000}
+  cash: {kind: cash, title: Cash, amount: "2.00", unit_cost: "2.00", stock: 1000, review: true}
+  mug: {kind: physical, title: Mug, unit_cost: "35.00", stock: 200, review: true, needs_address: true}
+  points: {kind: points, title: Points, points: 500, unit_cost: "0.50", stock: 100000}
+budget: {currency: CNY, limit: "80000.00", on_exhausted: waitlist}
+limits: {participants: 200000, invites_per_inviter_per_hour: 3000}
+funnel: [expose, scan, subscribe, bind, purchase]
+`
+
+func fullDefinition() string {
+	return definition(full, "  invite: {title: Invite, on: subscribe, credit: inviter, revoke_on: unsubscribe}\n",
+		`  invite: {title: Invite, on: subscribe, credit: inviter, new_users_only: true, revoke_on: unsubscribe, hold: 24h, per_day: 5000}
+  bind: {title: Bind, on: bind, credit: actor}
+  order: {title: Order, on: purchase, credit: actor, when: "data.amount >= 9900", revoke_on: refund}
+`, "2027-01-01", "2046-01-01")
+}
+
+func BenchmarkCreditedEvents(b *testing.B) {
+	var naive float64
+	b.Run("Naive", func(b *testing.B) {
+		for b.Loop() {
+			naive = naivePipeline(b)
+		}
+		b.ReportMetric(naive, "credited/s")
+	})
+	against := func(b *testing.B, rate float64) {
+		b.ReportMetric(rate, "credited/s")
+		if naive > 0 {
+			b.ReportMetric(rate/naive, "x-naive")
+		}
+	}
+	b.Run("MariaDB", func(b *testing.B) {
+		for b.Loop() {
+			against(b, credited(b, databasetest.MySQL(b), services.Redis(b)))
+		}
+	})
+	b.Run("Embedded", func(b *testing.B) {
+		for b.Loop() {
+			against(b, credited(b, databasetest.SQLite(b), queue.Embedded))
+		}
+	})
+}
+
+// quietLog tells what goes wrong and nothing else.
+func quietLog() *slog.Logger {
+	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+}
+
+// credited gives how many events a second are credited, from the first that is sent to the last that is applied.
+func credited(b *testing.B, db *gorm.DB, redisURL string) float64 {
+	b.Helper()
+	q, err := queue.Open(redisURL, quietLog())
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer q.Close()
+	e, err := engine.New(engine.Config{DB: db, Queue: q, Secret: make([]byte, 32), DataDir: b.TempDir(), PublicURL: "https://k.example", Log: quietLog()})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer e.Close()
+	ctx, stop := context.WithCancel(b.Context())
+	var running sync.WaitGroup
+	running.Go(func() { _ = e.Run(ctx) })
+	defer running.Wait()
+	defer stop()
+
+	if _, err := e.CreateCampaign(ctx, []byte(fullDefinition()), "bench.yaml", "bench"); err != nil {
+		b.Fatal(err)
+	}
+	if _, err := e.Turn(ctx, "c", "launch", "bench"); err != nil {
+		b.Fatal(err)
+	}
+	codes := joinAll(b, e, benchInviters)
+	events := benchEvents(codes)
+
+	began := time.Now()
+	var next atomic.Int64
+	var senders sync.WaitGroup
+	for range 4 {
+		senders.Go(func() {
+			for {
+				from := int(next.Add(500)) - 500
+				if from >= len(events) {
+					return
+				}
+				r, err := e.Accept(ctx, events[from:min(from+500, len(events))])
+				if err != nil || len(r.Rejected) > 0 {
+					b.Error(err, r.Rejected)
+					return
+				}
+			}
+		})
+	}
+	senders.Wait()
+	accepted := time.Since(began)
+	waitApplied(b, db)
+	took := time.Since(began)
+
+	var n int64
+	db.Raw("SELECT COUNT(*) FROM events WHERE outcome = 'credited'").Scan(&n)
+	if int(n) != len(events) {
+		b.Fatalf("%d of %d events were credited", n, len(events))
+	}
+	b.ReportMetric(float64(len(events))/accepted.Seconds(), "accepted/s")
+	return float64(n) / took.Seconds()
+}
+
+func joinAll(b *testing.B, e *engine.Engine, n int) []string {
+	b.Helper()
+	began := time.Now()
+	codes := make([]string, n)
+	var next atomic.Int64
+	var joiners sync.WaitGroup
+	for range 64 {
+		joiners.Go(func() {
+			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
+				v, _, err := e.Join(b.Context(), "c", engine.Joining{User: "inviter-" + strconv.Itoa(i)})
+				if err != nil {
+					b.Error(err)
+					return
+				}
+				codes[i] = v.Code
+			}
+		})
+	}
+	joiners.Wait()
+	b.ReportMetric(float64(n)/time.Since(began).Seconds(), "joins/s")
+	return codes
+}
+
+// benchEvents are friends who follow through a code, a tenth of whom bind and a tenth buy. They happened two days
+// ago, so that holds are over.
+func benchEvents(codes []string) []engine.Incoming {
+	at := time.Now().Add(-48 * time.Hour)
+	var events []engine.Incoming
+	for i := range benchFriends {
+		user := "friend-" + strconv.Itoa(i)
+		events = append(events, engine.Incoming{ID: "s" + user, Campaign: "c", Type: "subscribe", User: user, Code: codes[i%len(codes)], Time: &at})
+		switch i % 10 {
+		case 0:
+			events = append(events, engine.Incoming{ID: "b" + user, Campaign: "c", Type: "bind", User: user, Time: &at})
+		case 1:
+			data := json.RawMessage(`{"amount": 9900, "currency": "CNY", "order": "o` + strconv.Itoa(i) + `"}`)
+			events = append(events, engine.Incoming{ID: "p" + user, Campaign: "c", Type: "purchase", User: user, Time: &at, Data: data})
+		}
+	}
+	return events
+}
+
+func waitApplied(b *testing.B, db *gorm.DB) {
+	b.Helper()
+	for deadline := time.Now().Add(2 * time.Minute); ; {
+		var pending int64
+		if err := db.Raw("SELECT COUNT(*) FROM events WHERE seq IS NULL").Scan(&pending).Error; err != nil {
+			b.Fatal(err)
+		}
+		if pending == 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			b.Fatalf("%d events are still pending", pending)
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
+}
+
+// naivePipeline is what one would write first: a task per event, a transaction per task, on the same servers.
+func naivePipeline(b *testing.B) float64 {
+	b.Helper()
+	db, err := database.Open(b.Context(), services.MySQL(b))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer database.Close(db)
+	for _, ddl := range []string{
+		"CREATE TABLE naive_events (id VARCHAR(64) PRIMARY KEY, type VARCHAR(16), user VARCHAR(64), code VARCHAR(16), outcome VARCHAR(16))",
+		"CREATE TABLE naive_credits (user VARCHAR(64) PRIMARY KEY, code VARCHAR(16))",
+		"CREATE TABLE naive_people (code VARCHAR(16) PRIMARY KEY, count INT NOT NULL)",
+	} {
+		if err := db.Exec(ddl).Error; err != nil {
+			b.Fatal(err)
+		}
+	}
+	codes := make([]string, benchInviters)
+	for i := range codes {
+		codes[i] = fmt.Sprintf("CODE%06d", i)
+		if err := db.Exec("INSERT INTO naive_people VALUES (?, 0)", codes[i]).Error; err != nil {
+			b.Fatal(err)
+		}
+	}
+	options, err := redis.ParseURL(services.Redis(b))
+	if err != nil {
+		b.Fatal(err)
+	}
+	client := asynq.NewClientFromRedisClient(redis.NewClient(options))
+	defer client.Close()
+	server := asynq.NewServerFromRedisClient(redis.NewClient(options), asynq.Config{
+		Concurrency: 16, TaskCheckInterval: 20 * time.Millisecond, LogLevel: asynq.FatalLevel,
+	})
+	var done atomic.Int64
+	finished := make(chan struct{})
+	handle := func(ctx context.Context, t *asynq.Task) error {
+		user, code, _ := strings.Cut(string(t.Payload()), " ")
+		err := database.Transact(ctx, db, func(tx *gorm.DB) error {
+			if err := tx.Exec("INSERT INTO naive_events VALUES (?, 'subscribe', ?, ?, 'credited')", "e"+user, user, code).Error; err != nil {
+				return err
+			}
+			var count int
+			if err := tx.Raw("SELECT count FROM naive_people WHERE code = ? FOR UPDATE", code).Scan(&count).Error; err != nil {
+				return err
+			}
+			if err := tx.Exec("INSERT IGNORE INTO naive_credits VALUES (?, ?)", user, code).Error; err != nil {
+				return err
+			}
+			return tx.Exec("UPDATE naive_people SET count = count + 1 WHERE code = ?", code).Error
+		})
+		if err != nil {
+			b.Error(err)
+		} else if done.Add(1) == benchNaive {
+			close(finished)
+		}
+		return err
+	}
+	if err := server.Start(asynq.HandlerFunc(handle)); err != nil {
+		b.Fatal(err)
+	}
+	defer server.Shutdown()
+
+	began := time.Now()
+	var next atomic.Int64
+	var senders sync.WaitGroup
+	for range 16 {
+		senders.Go(func() {
+			for i := next.Add(1) - 1; i < benchNaive; i = next.Add(1) - 1 {
+				payload := fmt.Sprintf("friend-%d %s", i, codes[int(i)%len(codes)])
+				if _, err := client.Enqueue(asynq.NewTask("credit", []byte(payload))); err != nil {
+					b.Error(err)
+				}
+			}
+		})
+	}
+	senders.Wait()
+	select {
+	case <-finished:
+	case <-time.After(2 * time.Minute):
+		b.Fatalf("%d of %d", done.Load(), benchNaive)
+	}
+	return benchNaive / time.Since(began).Seconds()
+}
