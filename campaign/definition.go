@@ -236,6 +236,16 @@ func (d *Definition) Task(name string) *Task {
 	return nil
 }
 
+// RankingTask is the name of the task whose credits rank participants: the first that credits inviters, else the first.
+func (d *Definition) RankingTask() string {
+	for i := range d.Tasks {
+		if d.Tasks[i].Credit == Inviter {
+			return d.Tasks[i].Name
+		}
+	}
+	return d.Tasks[0].Name
+}
+
 // Reward is the reward of that name, nil when there is none.
 func (d *Definition) Reward(name string) *Reward {
 	for i := range d.Rewards {

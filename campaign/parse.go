@@ -17,7 +17,9 @@ const (
 	maxVariants  = 8
 	maxStages    = 16
 	maxKeywords  = 20
-	maxCanvas    = 4096    // pixels of a side
+	minCanvas    = 200 // pixels of a side
+	maxCanvas    = 4096
+	maxAvatar    = 1024
 	maxTarget    = 1000000 // of a tier
 	maxStock     = 1000000000
 	maxPoints    = 1000000000 // of one grant
@@ -207,7 +209,11 @@ func (r *reader) badWhen(v *value, err error) {
 			at.column++
 		}
 	}
-	r.wrong(at, v.path, "write a condition over data, type and time that is true or false, like `data.amount >= 9900`", "%s", message)
+	mend := "write a condition over data, type and time that is true or false, like `data.amount >= 9900`"
+	if strings.Contains(message, "EOF") && !v.quoted && !v.block {
+		mend = "finish it; put it in quotes where it holds a #, or YAML takes the rest for a comment"
+	}
+	r.wrong(at, v.path, mend, "%s", message)
 }
 
 func (r *reader) tiers(v *value, named names) []Tier {
@@ -383,7 +389,7 @@ func (r *reader) poster(o *object) Poster {
 		Format:     r.choice(o.get("format"), "jpeg", "png"),
 		Quality:    int(r.whole(o.get("quality"), 85, 60, 95)),
 	}
-	p.Size, _ = r.pair(o.need("size", "write [width, height], like [1080, 1920]"), 100, maxCanvas, "[1080, 1920]")
+	p.Size, _ = r.pair(o.need("size", "write [width, height], like [1080, 1920]"), minCanvas, maxCanvas, "[1080, 1920]")
 	p.Layers = r.layers(o.need("layers", "write its layers, one of them a qr"))
 	for _, e := range r.table(o.get("variants"), maxVariants, "variants", name) {
 		if e.name == MainVariant {
@@ -456,7 +462,7 @@ func (r *reader) layer(o *object) Layer {
 		}
 		return Layer{QR: &QR{
 			X: x, Y: y,
-			Size:  r.side(q),
+			Size:  r.side(q, maxCanvas),
 			Level: r.choice(q.get("level"), levels...),
 			Logo:  r.picture(q.get("logo")),
 			Dark:  r.color(q.get("dark"), defaultBlack),
@@ -465,7 +471,7 @@ func (r *reader) layer(o *object) Layer {
 	case o.get("avatar") != nil:
 		a := r.object(o.get("avatar"), avatarKeys)
 		x, y := r.corner(a)
-		return Layer{Avatar: &Avatar{X: x, Y: y, Size: r.side(a), Shape: r.choice(a.get("shape"), "circle", "rounded", "square")}}
+		return Layer{Avatar: &Avatar{X: x, Y: y, Size: r.side(a, maxAvatar), Shape: r.choice(a.get("shape"), "circle", "rounded", "square")}}
 	case o.get("image") != nil:
 		i := r.object(o.get("image"), imageKeys)
 		x, y := r.corner(i)
@@ -490,6 +496,7 @@ func (r *reader) corner(o *object) (x, y int) {
 	return at[0], at[1]
 }
 
-func (r *reader) side(o *object) int {
-	return int(r.whole(o.need("size", "write its side in pixels, like 280"), 0, 16, maxCanvas))
+// side is a square's side.
+func (r *reader) side(o *object, most int64) int {
+	return int(r.whole(o.need("size", "write its side in pixels, like 280"), 0, 16, most))
 }

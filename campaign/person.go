@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -39,7 +40,8 @@ type Facts struct {
 	Invited     int              `json:"invited,omitempty"` // people ever bound to this one
 	Seen        uint64           `json:"seen,omitempty"`    // a bit per event type, see engine/step
 	Used        map[string]int   `json:"used,omitempty"`    // rate limit bucket → credits in it
-	Orphans     []Orphan         `json:"orphans,omitempty"` // events still looking for an inviter
+	Orphans     []Orphan         `json:"orphans,omitempty"` // events still looking for an inviter, by time
+	Came        map[string]int64 `json:"came,omitempty"`    // task → latest event that would have counted and found nobody to count for
 }
 
 // Touch is a code this person came by.
@@ -113,9 +115,9 @@ func (p *Person) Left(what string, at int64) {
 	}
 	p.Facts.Left = with(p.Facts.Left, what, at)
 	if len(p.Facts.Left) > maxLeft {
-		oldest := what
+		oldest := ""
 		for other, t := range p.Facts.Left {
-			if other != "unsubscribe" && (t < p.Facts.Left[oldest] || t == p.Facts.Left[oldest] && other < oldest) {
+			if other != "unsubscribe" && (oldest == "" || t < p.Facts.Left[oldest] || t == p.Facts.Left[oldest] && other < oldest) {
 				oldest = other
 			}
 		}
@@ -127,6 +129,38 @@ func (p *Person) Left(what string, at int64) {
 func (p *Person) Followed(at int64) {
 	if p.Facts.FirstFollow == 0 || at < p.Facts.FirstFollow {
 		p.Facts.FirstFollow = at
+	}
+}
+
+// Came notes an event at a time that a task would have counted, had there been somebody to count it for.
+func (p *Person) Came(task string, at int64) {
+	if at > p.Facts.Came[task] {
+		p.Facts.Came = with(p.Facts.Came, task, at)
+	}
+}
+
+// maxOrphans bounds the events of a person that wait for an inviter.
+const maxOrphans = 8
+
+// Orphan notes an event that waits for an inviter: of each task the earliest and the latest, since a code may turn
+// out to have been touched before both or between them.
+func (p *Person) Orphan(o Orphan) {
+	orphans := slices.Clone(p.Facts.Orphans)
+	at, _ := slices.BinarySearchFunc(orphans, o, func(a, b Orphan) int {
+		return cmp.Or(cmp.Compare(a.At, b.At), cmp.Compare(a.Event, b.Event), cmp.Compare(a.Task, b.Task))
+	})
+	orphans = slices.Insert(orphans, at, o)
+	var same []int
+	for i := range orphans {
+		if orphans[i].Task == o.Task {
+			same = append(same, i)
+		}
+	}
+	if len(same) > 2 {
+		orphans = slices.Delete(orphans, same[1], same[1]+1)
+	}
+	if len(orphans) <= maxOrphans {
+		p.Facts.Orphans = orphans
 	}
 }
 
@@ -169,17 +203,19 @@ func (p *Person) Meets(t Tier) bool {
 	return true
 }
 
-// maxBuckets bounds the rate-limit buckets a person keeps; the oldest by name go first, and names end in time.
+// maxBuckets bounds the rate-limit buckets a person keeps of days gone by; the oldest go first.
 const maxBuckets = 12
 
-// Use takes one from a rate-limit bucket such as "hour/2026-03-02T10", or reports that it is empty.
+// Use takes one from a rate-limit bucket, or reports that it is empty. A bucket's name begins with its day, such as
+// "2026-03-02T10": what was used on the latest day is never forgotten.
 func (p *Person) Use(bucket string, limit int) bool {
 	if p.Facts.Used[bucket] >= limit {
 		return false
 	}
 	p.Facts.Used = with(p.Facts.Used, bucket, p.Facts.Used[bucket]+1)
-	if len(p.Facts.Used) > maxBuckets {
-		delete(p.Facts.Used, slices.Min(slices.Collect(maps.Keys(p.Facts.Used))))
+	names := slices.Sorted(maps.Keys(p.Facts.Used))
+	for today := names[len(names)-1][:len(time.DateOnly)]; len(names) > maxBuckets && !strings.HasPrefix(names[0], today); names = names[1:] {
+		delete(p.Facts.Used, names[0])
 	}
 	return true
 }

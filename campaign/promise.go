@@ -58,6 +58,8 @@ func (p *promises) frame() {
 }
 
 func (p *promises) tasks() {
+	ranking := p.old.RankingTask()
+	p.breaksIf(p.new.RankingTask() != ranking, "tasks", "people are ranked by the task %q; keep it before other tasks that credit inviters", ranking)
 	for i := range p.old.Tasks {
 		was := &p.old.Tasks[i]
 		is := p.new.Task(was.Name)
@@ -124,11 +126,13 @@ func (p *promises) budget() {
 		field = "budget.currency"
 	}
 	p.breaksIf(new.Currency() != old.Currency(), field, "the books are kept in %s; keep it", old.Currency())
-	if new.Budget == nil {
+	if new.Budget == nil || old.Budget == nil {
+		p.breaksIf(old.Budget != nil, "budget", "rewards are promised out of a budget; keep one, and raise its limit instead")
+		p.breaksIf(new.Budget != nil, "budget", "rewards were promised without a budget until now; keep it so, and bound them by their stock")
 		return
 	}
 	p.breaksIf(new.Budget.Limit < p.now.Committed, "budget.limit", "%s is promised already; write no less", old.amount(p.now.Committed))
-	p.breaksIf(new.Budget.OnExhausted == Reject && (old.Budget == nil || old.Budget.OnExhausted != Reject),
+	p.breaksIf(new.Budget.OnExhausted == Reject && old.Budget.OnExhausted != Reject,
 		"budget.on_exhausted", "people on the waiting list would lose their place; keep waitlist")
 }
 

@@ -170,7 +170,7 @@ func definitions() *rapid.Generator[*campaign.Definition] {
 					}})
 				case 1:
 					out = append(out, campaign.Layer{Avatar: &campaign.Avatar{
-						X: x, Y: y, Size: side.Draw(t, "size"),
+						X: x, Y: y, Size: rapid.IntRange(16, 1024).Draw(t, "size"),
 						Shape: rapid.SampledFrom([]string{"circle", "rounded", "square"}).Draw(t, "shape"),
 					}})
 				case 2:
@@ -190,7 +190,7 @@ func definitions() *rapid.Generator[*campaign.Definition] {
 		}
 		background := rapid.OneOf(color, picture)
 		d.Poster = campaign.Poster{
-			Size:       [2]int{rapid.IntRange(100, 4096).Draw(t, "width"), rapid.IntRange(100, 4096).Draw(t, "height")},
+			Size:       [2]int{rapid.IntRange(200, 4096).Draw(t, "width"), rapid.IntRange(200, 4096).Draw(t, "height")},
 			Background: background.Draw(t, "background"), Format: rapid.SampledFrom([]string{"jpeg", "png"}).Draw(t, "format"),
 			Quality: rapid.IntRange(60, 95).Draw(t, "quality"), Layers: layers("layers"),
 		}
