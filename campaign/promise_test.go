@@ -38,7 +38,6 @@ func TestBrokenPromises(t *testing.T) {
 		{"less stock, yet enough", "stock: 5000}", "stock: 4000}", ""},
 		{"more budget", `limit: "50000.00"`, `limit: "60000.00"`, ""},
 		{"less budget, yet enough", `limit: "50000.00"`, `limit: "40000.00"`, ""},
-		{"no budget", `budget: {currency: CNY, limit: "50000.00", on_exhausted: waitlist}`, "", ""},
 		{"a later end", "ends: 2026-09-15", "ends: 2026-09-16", ""},
 		{"an earlier start", "starts: 2026-09-01", "starts: 2026-08-01", ""},
 		{"a longer window", "window: 7d", "window: 8d", ""},
@@ -65,6 +64,8 @@ func TestBrokenPromises(t *testing.T) {
 		{"a review", `title: 10 元券, unit_cost: "10.00"`, `title: 10 元券, unit_cost: "10.00", review: true`, "rewards.coupon.review"},
 		{"budget below what is promised", `limit: "50000.00"`, `limit: "39999.99"`, "budget.limit"},
 		{"another currency", "currency: CNY", "currency: USD", "budget.currency"},
+		{"no budget", `budget: {currency: CNY, limit: "50000.00", on_exhausted: waitlist}`, "", "budget"},
+		{"another task to rank by", "tasks:\n", "tasks:\n  trade: {on: purchase}\n", "tasks"},
 		{"no waiting list", "on_exhausted: waitlist", "on_exhausted: reject", "budget.on_exhausted"},
 		{"an earlier end", "ends: 2026-09-15", "ends: 2026-09-14", "schedule.ends"},
 		{"a later start", "starts: 2026-09-01", "starts: 2026-09-02", "schedule.starts"},
@@ -100,6 +101,15 @@ func TestBrokenPromises(t *testing.T) {
 			}
 		})
 	}
+
+	t.Run("ABudgetMayNotComeLater", func(t *testing.T) {
+		t.Parallel()
+		old := with(t, `budget: {currency: CNY, limit: "50000.00", on_exhausted: waitlist}`, "")
+		broken := campaign.BrokenPromises(old, parse(t, read(t, "full.yaml")), now)
+		if len(broken) != 1 || broken[0].Field != "budget" {
+			t.Errorf("it breaks %+v", broken)
+		}
+	})
 
 	t.Run("ATaskOrRewardInUseMayNotGo", func(t *testing.T) {
 		t.Parallel()

@@ -198,11 +198,22 @@ func (w *World) servable() bool {
 		if s.Waitlisted > 0 && w.short(s, &r) == "" {
 			return true
 		}
-		if r.Kind == campaign.Coupon && s.CouponsUsed < s.Coupons && len(w.Queues.NoCoupon) == MaxQueue {
+		if r.Kind == campaign.Coupon && s.CouponsUsed < s.Coupons && w.full(w.Queues.NoCoupon, r.Name) {
 			return true
 		}
 	}
 	return false
+}
+
+// full says whether a queue holds as many grants of a reward as it may: there may be more behind them.
+func (w *World) full(queue []int64, name string) bool {
+	n := 0
+	for _, no := range queue {
+		if w.Grants[no].Reward == name {
+			n++
+		}
+	}
+	return n == MaxQueue
 }
 
 // shelf gives the stock of a reward, new when the definition has just brought it.

@@ -2,7 +2,6 @@ package step
 
 import (
 	"fmt"
-	"slices"
 	"time"
 
 	"kfactor/campaign"
@@ -25,13 +24,30 @@ func (w *World) give(t *campaign.Task, m moment) (event.TaskDetail, error) {
 		return w.giveActor(t, m)
 	}
 	if c := w.Credits[CreditKey{m.Person, t.Name, 0}]; c != nil {
-		return w.giveAgain(t, m, c)
+		result, err := w.giveAgain(t, m, c)
+		if m.lost && result.Outcome == event.DuplicateInvitee {
+			result = event.TaskDetail{Outcome: event.UnknownCode}
+		}
+		return result, err
 	}
+	result, err := w.giveFirst(t, m)
+	if t.RevokeOn != "" && result.Outcome != event.BlockedOutcome && w.Credits[CreditKey{m.Person, t.Name, 0}] == nil {
+		m.actor.Came(t.Name, m.Time)
+		w.touch(m.actor)
+	}
+	return result, err
+}
 
+// giveFirst credits whoever brought an invitee that the task has not counted yet.
+func (w *World) giveFirst(t *campaign.Task, m moment) (event.TaskDetail, error) {
+	if m.lost {
+		return event.TaskDetail{Outcome: event.UnknownCode}, nil
+	}
 	owner, result := w.inviterFor(m)
 	if owner == 0 {
 		if result.Outcome == event.NoInviter {
-			w.orphan(t, m)
+			m.actor.Orphan(campaign.Orphan{Task: t.Name, At: m.Time, Event: m.ID})
+			w.touch(m.actor)
 		}
 		return result, nil
 	}
@@ -76,7 +92,8 @@ func (w *World) giveInviter(t *campaign.Task, m moment, owner *campaign.Person, 
 		return no(event.NotNewUser, "")
 	}
 	leftAt := max(actor.Facts.Left[t.RevokeOn], actor.Facts.Left[leaving(t.RevokeOn, m.facts.Order)])
-	leftLater := t.RevokeOn != "" && leftAt > at
+	onAt := max(at, actor.Facts.Came[t.Name]) // they may have come back since, and only the news was faster
+	leftLater := t.RevokeOn != "" && leftAt > onAt
 	if !leftLater {
 		if reason := w.overLimit(t, owner, at); reason != "" {
 			return no(event.LimitReached, reason)
@@ -87,11 +104,12 @@ func (w *World) giveInviter(t *campaign.Task, m moment, owner *campaign.Person, 
 		actor.Inviter, actor.Depth = owner.Person, owner.Depth+1
 		owner.Facts.Invited++
 	}
+	delete(actor.Facts.Came, t.Name)
 	w.touch(actor)
 	w.touch(owner)
 	c := &campaign.Credit{
-		Campaign: w.Number, Person: actor.Person, Task: t.Name, Owner: owner.Person, OnAt: at,
-		Ref: cut(m.facts.Order, 128), Event: eventID,
+		Campaign: w.Number, Person: actor.Person, Task: t.Name, Owner: owner.Person, OnAt: onAt,
+		Ref: cut(m.facts.Order, maxRef), Event: eventID,
 	}
 	if leftLater {
 		// The leaving overtook the following on its way: the credit exists, so that coming back restores it.
@@ -125,6 +143,9 @@ func (w *World) giveAgain(t *campaign.Task, m moment, c *campaign.Credit) (event
 		return event.TaskDetail{Outcome: event.BlockedOutcome, Owner: c.Owner, Reason: "inviter"}, nil
 	}
 	c.OnAt = m.Time
+	if m.facts.Order != "" {
+		c.Ref = cut(m.facts.Order, maxRef)
+	}
 	outcome, err := w.stand(t, m.Event, c, 0, m.detail)
 	if outcome == event.Credited {
 		outcome = event.Restored
@@ -136,19 +157,17 @@ func (w *World) giveAgain(t *campaign.Task, m moment, c *campaign.Credit) (event
 func (w *World) giveActor(t *campaign.Task, m moment) (event.TaskDetail, error) {
 	actor := m.actor
 	w.touch(actor)
-	left := t.Name + ":" + leaving(t.RevokeOn, m.facts.Order)
-	leftAt := actor.Facts.Left[left]
-	leftLater := t.RevokeOn != "" && leftAt > m.Time
-	if !leftLater {
+	left, leftAt := overtaken(t, m)
+	if left == "" {
 		if reason := w.overLimit(t, actor, m.Time); reason != "" {
 			return event.TaskDetail{Outcome: event.LimitReached, Owner: actor.Person, Reason: reason}, nil
 		}
 	}
 	c := &campaign.Credit{
 		Campaign: w.Number, Person: actor.Person, Task: t.Name, N: actor.Issue(t.Name), Owner: actor.Person, OnAt: m.Time,
-		Ref: cut(m.facts.Order, 128), Event: m.ID,
+		Ref: cut(m.facts.Order, maxRef), Event: m.ID,
 	}
-	if leftLater {
+	if left != "" {
 		delete(actor.Facts.Left, left)
 		c.State, c.OffAt = campaign.CreditReversed, leftAt
 		hold(t, c, m.Time)
@@ -157,6 +176,21 @@ func (w *World) giveActor(t *campaign.Task, m moment) (event.TaskDetail, error) 
 	}
 	outcome, err := w.stand(t, m.Event, c, m.Time, m.detail)
 	return event.TaskDetail{Outcome: outcome, Owner: actor.Person}, err
+}
+
+// overtaken finds the refund that came in before the purchase it takes back: it names the purchase's order or event,
+// or none at all.
+func overtaken(t *campaign.Task, m moment) (left string, at int64) {
+	if t.RevokeOn == "" {
+		return "", 0
+	}
+	for _, order := range []string{m.facts.Order, m.ID, ""} {
+		left = t.Name + ":" + leaving(t.RevokeOn, order)
+		if at = m.actor.Facts.Left[left]; at > m.Time {
+			return left, at
+		}
+	}
+	return "", 0
 }
 
 // stand lets a credit count: now, or when its hold passes. from is when a new credit's hold begins; 0 keeps the hold
@@ -194,7 +228,7 @@ func hold(t *campaign.Task, c *campaign.Credit, from int64) {
 func (w *World) counted(task string, e *event.Event, c *campaign.Credit, detail *event.Detail) error {
 	owner := w.person(c.Owner)
 	owner.Count(task, 1)
-	if task == w.rankingTask() {
+	if task == w.Definition.RankingTask() {
 		owner.Score++
 		owner.ScoredSeq = w.Campaign.Seq + 1
 		w.Campaign.Credited++
@@ -246,7 +280,7 @@ func (w *World) takeBack(t *campaign.Task, m moment, live bool) event.TaskDetail
 		owner.Hold(t.Name, -1)
 	} else {
 		owner.Count(t.Name, -1)
-		if t.Name == w.rankingTask() {
+		if t.Name == w.Definition.RankingTask() {
 			owner.Score--
 			owner.ScoredSeq = w.Campaign.Seq + 1
 			w.Campaign.Credited--
@@ -277,25 +311,12 @@ func (w *World) ownCredit(t *campaign.Task, m moment) *campaign.Credit {
 	return latest
 }
 
-// maxOrphans bounds the events of a person that wait for an inviter.
-const maxOrphans = 8
-
-// orphan remembers that a task found no inviter, in case a scan from before was only delayed.
-func (w *World) orphan(t *campaign.Task, m moment) {
-	for _, o := range m.actor.Facts.Orphans {
-		if o.Task == t.Name {
-			return
-		}
-	}
-	if len(m.actor.Facts.Orphans) < maxOrphans {
-		m.actor.Facts.Orphans = append(slices.Clone(m.actor.Facts.Orphans), campaign.Orphan{Task: t.Name, At: m.Time, Event: m.ID})
-		w.touch(m.actor)
-	}
-}
-
 // adopt credits earlier events of the actor that found no inviter when the code arrives late: it was touched before
 // them, within the window.
 func (w *World) adopt(m moment) error {
+	if m.actor.Facts.Blocked {
+		return nil
+	}
 	var waiting []campaign.Orphan
 	for _, o := range m.actor.Facts.Orphans {
 		t := w.Definition.Task(o.Task)
@@ -337,8 +358,8 @@ func (w *World) descends(p *campaign.Person, ancestor int64) bool {
 // overLimit takes one credit from the owner's allowances, or names the one that is used up.
 func (w *World) overLimit(t *campaign.Task, owner *campaign.Person, at int64) string {
 	local := time.UnixMilli(at).In(w.Definition.Schedule.Location())
-	day := "d" + local.Format("2006-01-02") + "/" + t.Name
-	hour := "h" + local.Format("2006-01-02T15")
+	day := local.Format(time.DateOnly) + "/" + t.Name
+	hour := local.Format(time.DateOnly + "T15")
 	perHour := w.Definition.Limits.InvitesPerInviterPerHour
 	limitHour := t.Credit == campaign.Inviter && perHour > 0
 	if limitHour && owner.Facts.Used[hour] >= perHour {
@@ -353,18 +374,8 @@ func (w *World) overLimit(t *campaign.Task, owner *campaign.Person, at int64) st
 	return ""
 }
 
-// rankingTask is the task whose credits rank participants: the first that credits inviters, else the first.
-func (w *World) rankingTask() string { return RankingTask(w.Definition) }
-
-// RankingTask is the task whose credits rank participants: the first that credits inviters, else the first.
-func RankingTask(d *campaign.Definition) string {
-	for _, t := range d.Tasks {
-		if t.Credit == campaign.Inviter {
-			return t.Name
-		}
-	}
-	return d.Tasks[0].Name
-}
+// maxRef bounds the characters of an order that a credit remembers.
+const maxRef = 128
 
 // leaving names what took, or will take, a credit back: the event's type, with the order where one is named.
 func leaving(eventType, order string) string {

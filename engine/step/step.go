@@ -67,6 +67,7 @@ type moment struct {
 	facts  facts
 	actor  *campaign.Person
 	owner  int64 // of the code the event names; 0 for none or an unknown one
+	lost   bool  // the event names a code that nobody has
 	detail *event.Detail
 }
 
@@ -85,13 +86,10 @@ func (w *World) hear(e *event.Event) (event.Outcome, event.Detail, error) {
 	if m.owner != 0 && !w.person(m.owner).Joined() {
 		m.owner = 0 // the code is reserved, its join is still to come
 	}
-	known := m.owner != 0 || e.Code == ""
+	m.lost = m.owner == 0 && e.Code != ""
 
 	w.note(m)
 	w.count(m)
-	if !known {
-		return event.UnknownCode, detail, nil
-	}
 
 	live := w.liveAt(e.Time)
 	for i := range w.Definition.Tasks {
@@ -114,7 +112,7 @@ func (w *World) hear(e *event.Event) (event.Outcome, event.Detail, error) {
 			detail.Tasks = append(detail.Tasks, result)
 		}
 	}
-	if live && m.owner != 0 {
+	if m.owner != 0 && w.Campaign.Status == campaign.Live {
 		if err := w.adopt(m); err != nil {
 			return "", detail, err
 		}
@@ -203,7 +201,7 @@ func (w *World) source(name string) string {
 
 // ranking orders outcomes of the tasks of one event: the event is told by the first of them.
 var ranking = []event.Outcome{
-	event.Credited, event.Restored, event.Held, event.Reversed,
+	event.Credited, event.Restored, event.Held, event.Reversed, event.UnknownCode,
 	event.DuplicateInvitee, event.LimitReached, event.BlockedOutcome, event.SelfInvite, event.NotNewUser,
 	event.OutsideWindow, event.ConditionNotMet, event.NoInviter, event.CampaignNotLive,
 }
@@ -211,6 +209,9 @@ var ranking = []event.Outcome{
 // sumUp gives the one word for what the tasks made of an event.
 func (w *World) sumUp(m moment, live bool) event.Outcome {
 	for _, outcome := range ranking {
+		if outcome == event.UnknownCode && m.lost {
+			return outcome
+		}
 		for _, t := range m.detail.Tasks {
 			if t.Outcome == outcome {
 				m.Owner = t.Owner
@@ -234,18 +235,21 @@ func (w *World) number(e *event.Event) {
 	w.Campaign.Head = e.Hash
 }
 
-// looseFacts reads the rules' fields where they have other types than expected: numbers as text, anything else as absent.
+// looseFacts reads the rules' fields where they have other types than expected: numbers as text, digit by digit, since
+// order numbers are longer than a float is exact; anything else as absent.
 func looseFacts(data string) (facts, error) {
 	var fields map[string]any
-	if err := json.Unmarshal([]byte(data), &fields); err != nil {
+	decoder := json.NewDecoder(strings.NewReader(data))
+	decoder.UseNumber()
+	if err := decoder.Decode(&fields); err != nil {
 		return facts{}, fmt.Errorf("data is not a JSON object: %w", err)
 	}
 	text := func(key string) string {
 		switch v := fields[key].(type) {
 		case string:
 			return v
-		case float64:
-			return fmt.Sprint(v)
+		case json.Number:
+			return v.String()
 		}
 		return ""
 	}

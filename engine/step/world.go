@@ -67,7 +67,8 @@ type World struct {
 	}
 }
 
-// Queues are what a wide event (see Wide) may go through, each at most MaxQueue long and in order.
+// Queues are what a wide event (see Wide) may go through, in order: each at most MaxQueue long, those of grants
+// MaxQueue for each reward.
 type Queues struct {
 	Held       []CreditKey // by due time: those due and the next
 	Waitlisted []int64     // grants by number

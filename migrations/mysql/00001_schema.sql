@@ -67,7 +67,7 @@ CREATE TABLE IF NOT EXISTS events (
   seq BIGINT NULL,
   owner BIGINT NOT NULL DEFAULT 0,
   outcome VARCHAR(32) NOT NULL DEFAULT '',
-  detail TEXT NULL,
+  detail MEDIUMTEXT NULL,
   hash BINARY(32) NULL,
   UNIQUE KEY events_by_campaign_system_id (campaign, system, id),
   UNIQUE KEY events_by_campaign_seq (campaign, seq),
