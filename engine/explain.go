@@ -77,6 +77,9 @@ func why(e *event.Event, codes map[int64]string) words {
 			return said
 		}
 	}
+	if len(d.Tasks) > 0 {
+		said = words{} // the tasks say it better
+	}
 	for _, t := range d.Tasks {
 		said = said.and(taskWords(t, codes))
 	}

@@ -167,9 +167,9 @@ func cutID(s string) string {
 // draft is an event on its way into the journal.
 type draft struct {
 	event.Event
-	user   string // "" for a system event that concerns nobody or names its person already
-	extras func(tx *gorm.DB, d *draft) error
-	fresh  bool // after delivery: this call wrote it, it was not there before
+	user   string                            // "" for a system event that concerns nobody or names its person already
+	extras func(tx *gorm.DB, d *draft) error // writes what belongs to the event, in its transaction; nil for nothing
+	fresh  bool                              // after delivery: this call wrote it, it was not there before
 }
 
 // delivery is the drafts of one caller, written together with those of others.
@@ -315,6 +315,9 @@ func (in *intake) commit(ctx context.Context, drafts []*draft) error {
 	err := database.Transact(ctx, in.engine.DB, func(tx *gorm.DB) error {
 		clear(found)
 		if err := in.identify(tx, drafts, found); err != nil {
+			return err
+		}
+		if err := reserveCodes(tx, drafts); err != nil {
 			return err
 		}
 		rows := make([]event.Event, 0, len(drafts))
@@ -474,25 +477,51 @@ type codeRow struct {
 
 func (codeRow) TableName() string { return "codes" }
 
-// reserveCode gives the draft of a join its person's code: the one they have, else a new one that nobody has.
-func reserveCode(tx *gorm.DB, d *draft) error {
-	for range 5 {
-		var there codeRow
-		err := tx.Where("campaign = ? AND person = ?", d.Campaign, d.Person).Take(&there).Error
-		if err == nil {
-			d.Code = there.Code
-			return nil
+// reserveCodes gives the drafts of joins their people's codes: the one somebody has, else a new one that nobody has.
+func reserveCodes(tx *gorm.DB, drafts []*draft) error {
+	waiting := map[int64][]*draft{}
+	for _, d := range drafts {
+		if d.Type == event.Joined {
+			waiting[d.Campaign] = append(waiting[d.Campaign], d)
 		}
-		if !errors.Is(err, gorm.ErrRecordNotFound) {
+	}
+	for campaign, joins := range waiting {
+		for part := range slices.Chunk(joins, 1000) {
+			if err := reserveCampaignCodes(tx, campaign, part); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// reserveCampaignCodes proposes a fresh code for everybody. The database keeps the proposal where the person has no
+// code and nobody has that one; a proposal that met another's code is made again.
+func reserveCampaignCodes(tx *gorm.DB, campaign int64, joins []*draft) error {
+	const tries = 5
+	for range tries {
+		proposed := make([]codeRow, 0, len(joins))
+		people := make([]int64, 0, len(joins))
+		for _, d := range joins {
+			proposed = append(proposed, codeRow{Code: code.New(), Campaign: campaign, Person: d.Person})
+			people = append(people, d.Person)
+		}
+		if _, err := database.InsertNew(tx, proposed); err != nil {
 			return err
 		}
-		fresh := codeRow{Code: code.New(), Campaign: d.Campaign, Person: d.Person}
-		written, err := database.InsertNew(tx, []codeRow{fresh})
-		if err != nil {
+		var there []codeRow
+		if err := tx.Where("campaign = ? AND person IN ?", campaign, people).Find(&there).Error; err != nil {
 			return err
 		}
-		if written == 1 {
-			d.Code = fresh.Code
+		codes := make(map[int64]string, len(there))
+		for _, row := range there {
+			codes[row.Person] = row.Code
+		}
+		for _, d := range joins {
+			d.Code = codes[d.Person]
+		}
+		joins = slices.DeleteFunc(slices.Clone(joins), func(d *draft) bool { return d.Code != "" })
+		if len(joins) == 0 {
 			return nil
 		}
 	}

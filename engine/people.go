@@ -56,7 +56,7 @@ func (e *Engine) Join(ctx context.Context, id string, j Joining) (v ParticipantV
 	if err != nil {
 		return v, false, err
 	}
-	d.user, d.extras = j.User, reserveCode
+	d.user = j.User
 	done, err := e.carryOut(ctx, d)
 	if err != nil {
 		return v, false, err
