@@ -31,8 +31,8 @@ const (
 	checkEvery   = 20 * time.Millisecond // of an idle worker
 	forwardEvery = time.Second           // of tasks that wait to be tried again
 
-	cancelAfter  = 5 * time.Second // from the order to stop until running applies are cut short
-	requeueAfter = 6 * time.Second // until what has not ended by then goes back to the queue
+	cancelAfter  = 2 * time.Second // from the order to stop until running applies are cut short
+	requeueAfter = 3 * time.Second // until what has not ended by then goes back to the queue
 	giveUpAfter  = 9 * time.Second // until Run returns whatever Redis does
 )
 
@@ -146,8 +146,9 @@ func (q *Queue) Depth(ctx context.Context) (int, error) {
 // that is being applied makes its worker look once more instead of taking
 // another worker. An error from apply brings the wake back a few times.
 //
-// When ctx ends no further wake is taken; running applies get a few seconds to
-// finish, then their context ends, and Run returns within ten seconds. Redis
+// When ctx ends no further wake is taken; running applies get two seconds to
+// finish, then their context ends. Run returns within about three seconds, and
+// within ten where Redis is away. Redis
 // may be away at the start or go away in between: Run waits for it.
 func (q *Queue) Run(ctx context.Context, concurrency int, apply func(ctx context.Context, campaign int64) error) error {
 	base, cutShort := context.WithCancel(context.WithoutCancel(ctx))
