@@ -14,6 +14,7 @@ import (
 
 	"kfactor/internal/database"
 	"kfactor/internal/fault"
+	"kfactor/internal/fetch"
 	"kfactor/internal/queue"
 	"kfactor/internal/seal"
 	"kfactor/internal/telemetry"
@@ -30,6 +31,7 @@ type Config struct {
 	DataDir   string           // uploaded files
 	PublicURL string           // goes into codes and links, without a slash at the end
 	Now       func() time.Time // nil: time.Now
+	Avatars   *fetch.Fetcher   // nil: one that reaches public addresses only
 }
 
 // Engine runs campaigns.
@@ -59,6 +61,9 @@ func New(c Config) (*Engine, error) {
 	}
 	if c.Now == nil {
 		c.Now = time.Now
+	}
+	if c.Avatars == nil {
+		c.Avatars = fetch.New(maxAvatar, maxAvatarsCache)
 	}
 	e := &Engine{Config: c, sealer: sealer}
 	e.intake = newIntake(e)

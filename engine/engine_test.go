@@ -49,12 +49,23 @@ func open(t *testing.T, db *gorm.DB) *house {
 	return &house{Engine: e, t: t, db: db, clock: c}
 }
 
+// file is something that a definition names.
+type file struct {
+	name string
+	body []byte
+}
+
 // launch creates and starts a campaign.
-func (h *house) launch(yaml string) string {
+func (h *house) launch(yaml string, files ...file) string {
 	h.t.Helper()
 	view, err := h.CreateCampaign(h.ctx(), []byte(yaml), "test.yaml", "tester")
 	if err != nil {
 		h.t.Fatal(err)
+	}
+	for _, f := range files {
+		if _, err := h.PutAsset(h.ctx(), view.ID, f.name, f.body); err != nil {
+			h.t.Fatal(err)
+		}
 	}
 	if _, err := h.Turn(h.ctx(), view.ID, "launch", "tester"); err != nil {
 		h.t.Fatal(err)

@@ -100,6 +100,12 @@ type pressEntry struct {
 	used  int64
 }
 
+// Bounds on avatars fetched from the addresses that channels give.
+const (
+	maxAvatar       = 5 << 20  // bytes of one
+	maxAvatarsCache = 64 << 20 // bytes kept
+)
+
 // maxPresses bounds compiled posters; one of 1080 by 1920 pixels takes about 8 MB.
 const maxPresses = 24
 
@@ -170,8 +176,14 @@ func (e *Engine) Poster(ctx context.Context, text, variant, format string) (etag
 	}
 	person := poster.Person{Code: p.Code, Link: e.InviteLink(p.Code), Nickname: known[p.Person].nickname}
 	format = cmp.Or(format, c.definition.Poster.Format)
+	if avatar := known[p.Person].avatar; avatar != "" {
+		// Without the picture the poster shows an initial: better than none, or than a late one.
+		if person.Avatar, err = e.Avatars.Get(ctx, avatar); err != nil {
+			e.Log.Info("avatar", "campaign", c.id, "err", "it could not be fetched")
+		}
+	}
 
-	tag := sha256.Sum256([]byte(fmt.Sprintf("%+v\n%s\n%s\n%q", key, format, person.Link, person.Nickname)))
+	tag := sha256.Sum256([]byte(fmt.Sprintf("%+v\n%s\n%s\n%q\n%x", key, format, person.Link, person.Nickname, sha256.Sum256(person.Avatar))))
 	return hex.EncodeToString(tag[:16]), func(w io.Writer) error {
 		began := time.Now()
 		press, err := e.press(ctx, c, key)
