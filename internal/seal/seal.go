@@ -28,7 +28,9 @@ func New(secret []byte) (*Sealer, error) {
 	if len(secret) != KeySize {
 		return nil, fmt.Errorf("the secret key has %d bytes, it needs %d", len(secret), KeySize)
 	}
-	derive := func(purpose string) ([]byte, error) { return hkdf.Key(sha256.New, secret, nil, "kfactor "+purpose, KeySize) }
+	derive := func(purpose string) ([]byte, error) {
+		return hkdf.Key(sha256.New, secret, nil, "kfactor "+purpose, KeySize)
+	}
 	sealKey, err1 := derive("seal 1")
 	hashKey, err2 := derive("hash 1")
 	if err := errors.Join(err1, err2); err != nil {

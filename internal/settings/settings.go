@@ -18,12 +18,12 @@ import (
 
 // Settings is everything a process is told from outside.
 type Settings struct {
-	DatabaseURL string // sqlite://path or mysql://user:password@host:port/name
-	RedisURL    string // embedded, redis://, rediss://, redis-sentinel:// or redis-cluster://
-	Addr        string // host:port to listen on
-	PublicURL   string // without a slash at the end; empty when it follows the listen address
-	SecretKey   []byte // 32 bytes; nil when none was given
-	DataDir     string // uploaded assets, the embedded database
+	DatabaseURL string             // sqlite://path or mysql://user:password@host:port/name
+	RedisURL    string             // embedded, redis://, rediss://, redis-sentinel:// or redis-cluster://
+	Addr        string             // host:port to listen on
+	PublicURL   string             // without a slash at the end; empty when it follows the listen address
+	SecretKey   []byte             // 32 bytes; nil when none was given
+	DataDir     string             // uploaded assets, the embedded database
 	Log         string             // debug, info, warn or error
 	Channels    map[string]Channel // by name
 
