@@ -283,14 +283,15 @@ func apply(ctx context.Context, o office, d *campaign.Definition, source []byte,
 		if v, err = o.ReviseCampaign(ctx, d.ID, source, filename, byCommand); err != nil {
 			return v, "", err
 		}
-		parts = append(parts, fmt.Sprintf("%s: stored as revision %d, %d fields changed", d.ID, v.Revision, len(plan.Changes)))
+		parts = append(parts, fmt.Sprintf("%s: stored as revision %d, %s changed", d.ID, v.Revision, counted(len(plan.Changes), "field")))
 	}
 	if len(files) > 0 {
-		parts = append(parts, fmt.Sprintf("%d files taken along", len(files)))
+		parts = append(parts, counted(len(files), "file")+" taken along")
 	}
 	switch {
-	case !launch:
+	case !launch && plan.Exists:
 		parts = append(parts, string(v.Status))
+	case !launch: // said already
 	case v.Status == campaign.Live:
 		parts = append(parts, "already live")
 	default:
@@ -300,4 +301,12 @@ func apply(ctx context.Context, o office, d *campaign.Definition, source []byte,
 		parts = append(parts, "launched")
 	}
 	return v, strings.Join(parts, ", "), nil
+}
+
+// counted is a number of things in words: 1 file, 2 files.
+func counted(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
 }

@@ -104,7 +104,7 @@ func TestPlanAndApplyOnTheDatabase(t *testing.T) {
 func TestApplyTakesAlongTheFilesItNames(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	if said := w.must("campaign", "apply", "demo/campaign.yaml", "--launch"); !strings.Contains(said, "1 files taken along") || !strings.Contains(said, "launched") {
+	if said := w.must("campaign", "apply", "demo/campaign.yaml", "--launch"); !strings.Contains(said, "1 file taken along") || !strings.Contains(said, "launched") {
 		t.Errorf("said %q", said)
 	}
 

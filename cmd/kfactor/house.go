@@ -48,7 +48,7 @@ func openDatabase(ctx context.Context, s settings.Settings, behind whenBehind) (
 	} else {
 		var pending int
 		if pending, err = database.Pending(ctx, db, migrations.FS); err == nil && pending > 0 {
-			err = fmt.Errorf("the database's schema is behind by %d migrations; run `kfactor migrate up`", pending)
+			err = fmt.Errorf("the database's schema is behind by %s; run `kfactor migrate up`", counted(pending, "migration"))
 		}
 	}
 	if err != nil {

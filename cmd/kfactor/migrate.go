@@ -40,7 +40,7 @@ func (a *app) migrateCommand() *cobra.Command {
 				if err := database.Migrate(ctx, db, migrations.FS); err != nil {
 					return err
 				}
-				_, err = fmt.Fprintf(a.stdout, "the schema is up to date, %d migrations applied now\n", pending)
+				_, err = fmt.Fprintf(a.stdout, "the schema is up to date, %s applied now\n", counted(pending, "migration"))
 				return err
 			})),
 		},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"math"
 	"net"
@@ -118,15 +119,16 @@ func listen(ctx context.Context, addr string) (net.Listener, error) {
 
 // welcome says where the server is, and on a first start how to get in.
 func (a *app) welcome(ctx context.Context, h *house, link string, roles []string) error {
-	fmt.Fprintf(a.stdout, "kfactor serves %s (%s)\n", link, strings.Join(roles, ", "))
 	keys, err := h.engine.Keys(ctx)
 	if err != nil {
 		return err
 	}
+	said := fmt.Sprintf("kfactor serves %s (%s)\n", link, strings.Join(roles, ", "))
 	if len(keys) == 0 {
-		fmt.Fprintln(a.stdout, "There is no API key yet. Make one with: kfactor key create --role owner")
+		said += "There is no API key yet. Make one with: kfactor key create --role owner\n"
 	}
-	return nil
+	_, err = io.WriteString(a.stdout, said)
+	return err
 }
 
 // server is the house at work.

@@ -200,7 +200,7 @@ func TestApplyOnAServer(t *testing.T) {
 	file := w.file("campaign.yaml", string(text))
 	for _, step := range []struct{ change, with, verb, says string }{
 		{verb: "plan", says: "is new"},
-		{verb: "apply", says: "stored as a draft, 1 files taken along"},
+		{verb: "apply", says: "stored as a draft, 1 file taken along"},
 		{verb: "apply", says: "unchanged"},
 		{verb: "apply --launch", says: "launched"},
 		{change: "stock: 5}", with: "stock: 9}", verb: "plan", says: "9"},

@@ -17,7 +17,7 @@ import (
 func TestWrite(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		n := rapid.IntRange(LeastFans, 400).Draw(t, "fans")
+		n := rapid.IntRange(LeastFans, 120).Draw(t, "fans")
 		seed := rapid.Uint64().Draw(t, "seed")
 		s := Write(n, seed)
 		if !reflect.DeepEqual(s, Write(n, seed)) {
