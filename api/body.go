@@ -98,6 +98,11 @@ func object(raw []byte, places map[string]any) error {
 	if err := plausible(raw); err != nil {
 		return err
 	}
+	return flat(raw, places)
+}
+
+// flat is object for bytes that are known to be plausible.
+func flat(raw []byte, places map[string]any) error {
 	var fields map[string]json.RawMessage
 	if err := json.Unmarshal(raw, &fields); err != nil || fields == nil {
 		return syntaxFault(raw, err)
@@ -120,7 +125,7 @@ func place(fields map[string]json.RawMessage, places map[string]any) error {
 		if string(raw) == "null" { // as good as absent
 			continue
 		}
-		if err := json.Unmarshal(raw, at); err != nil {
+		if err := put(raw, at); err != nil {
 			wrong = append(wrong, fault.Field{Field: name, Message: "must be " + typeText(at)})
 		}
 	}
@@ -130,6 +135,21 @@ func place(fields map[string]json.RawMessage, places map[string]any) error {
 	slices.SortFunc(wrong, func(a, b fault.Field) int { return strings.Compare(a.Field, b.Field) })
 	const shown = 20
 	return fault.Fields("the JSON object does not fit", wrong[:min(len(wrong), shown)]...)
+}
+
+// put reads one value. Most are strings without escapes, which need no parser.
+func put(raw json.RawMessage, at any) error {
+	switch at := at.(type) {
+	case *string:
+		if last := len(raw) - 1; last > 0 && raw[0] == '"' && bytes.IndexByte(raw, '\\') < 0 {
+			*at = string(raw[1:last])
+			return nil
+		}
+	case *json.RawMessage:
+		*at = raw
+		return nil
+	}
+	return json.Unmarshal(raw, at)
 }
 
 func typeText(place any) string {

@@ -55,10 +55,11 @@ type batch struct {
 	rejected []engine.Rejection
 }
 
-// add reads one element of the body.
-func (b *batch) add(raw []byte) {
+// add reads one element of the body, by object or by flat.
+func (b *batch) add(raw []byte, read func([]byte, map[string]any) error) {
 	at := len(b.events) + len(b.rejected)
-	ev, err := parseEvent(raw)
+	var ev engine.Incoming
+	err := inOneLine(read(raw, places(&ev)))
 	if err != nil {
 		b.rejected = append(b.rejected, engine.Rejection{Index: at, ID: idOf(raw), Error: err.Error()})
 		return
@@ -152,7 +153,7 @@ func (b *batch) addAll(dec *json.Decoder) error {
 		if err := dec.Decode(&raw); err != nil {
 			return err
 		}
-		b.add(raw)
+		b.add(raw, flat) // the whole body was looked at
 	}
 	_, err := dec.Token()
 	return err
@@ -179,7 +180,7 @@ func parseLines(raw []byte) (batch, error) {
 		if b.full() {
 			return batch{}, errTooMany
 		}
-		b.add(line)
+		b.add(line, object)
 	}
 	if len(b.events)+len(b.rejected) == 0 {
 		return batch{}, fault.New(fault.Invalid, "the body is empty; send one event a line")
@@ -187,18 +188,17 @@ func parseLines(raw []byte) (batch, error) {
 	return b, nil
 }
 
-// parseEvent reads one event.
-func parseEvent(raw []byte) (engine.Incoming, error) {
-	var ev engine.Incoming
-	err := object(raw, places(&ev))
-	if said, ok := errors.AsType[*fault.Error](err); ok && len(said.Fields) > 0 {
-		parts := make([]string, len(said.Fields))
-		for i, f := range said.Fields {
-			parts[i] = f.Field + " " + f.Message
-		}
-		return ev, fault.New(fault.Invalid, "%s", strings.Join(parts, "; "))
+// inOneLine says all that is wrong with an event in one sentence.
+func inOneLine(err error) error {
+	said, ok := errors.AsType[*fault.Error](err)
+	if !ok || len(said.Fields) == 0 {
+		return err
 	}
-	return ev, err
+	parts := make([]string, len(said.Fields))
+	for i, f := range said.Fields {
+		parts[i] = f.Field + " " + f.Message
+	}
+	return fault.New(fault.Invalid, "%s", strings.Join(parts, "; "))
 }
 
 // places are the fields of an event.

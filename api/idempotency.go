@@ -32,8 +32,8 @@ func (s *server) once(do echo.HandlerFunc) echo.HandlerFunc {
 		}
 		c.Request().Body = io.NopCloser(bytes.NewReader(body))
 		ctx := c.Request().Context()
-		scope, print := caller(c).ID+" "+c.Request().Method+" "+c.Path(), fingerprint(c.Request(), body)
-		stored, err := s.engine.Remembered(ctx, scope, key, print)
+		scope, mark := caller(c).ID+" "+c.Request().Method+" "+c.Path(), fingerprint(c.Request(), body)
+		stored, err := s.engine.Remembered(ctx, scope, key, mark)
 		if err != nil {
 			return err
 		}
@@ -49,7 +49,7 @@ func (s *server) once(do echo.HandlerFunc) echo.HandlerFunc {
 		// not depend on a caller who may be gone.
 		kept := engine.StoredAnswer{}
 		defer func() {
-			if err := s.engine.Remember(context.WithoutCancel(ctx), scope, key, print, kept); err != nil {
+			if err := s.engine.Remember(context.WithoutCancel(ctx), scope, key, mark, kept); err != nil {
 				s.log.Error("answer not kept for its Idempotency-Key", "request", requestID(c), "err", err)
 			}
 			c.Response().Writer = tape.ResponseWriter
