@@ -121,7 +121,7 @@ func (p *patient) Write(b []byte) (int, error) {
 	}
 	if now := time.Now(); now.Add(30 * time.Second).After(p.till) {
 		p.till = now.Add(time.Minute)
-		p.out.SetWriteDeadline(p.till) // where it cannot be set there is none
+		_ = p.out.SetWriteDeadline(p.till) // where it cannot be set there is none
 	}
 	return p.c.Response().Write(b)
 }

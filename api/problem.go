@@ -174,7 +174,7 @@ func (s *server) recover(next echo.HandlerFunc) echo.HandlerFunc {
 			if r == nil {
 				return
 			}
-			if r == http.ErrAbortHandler { // a half-sent answer is cut off on purpose
+			if err, ok := r.(error); ok && errors.Is(err, http.ErrAbortHandler) { // a half-sent answer is cut off on purpose
 				panic(r)
 			}
 			s.log.Error("panic", "request", requestID(c), "route", c.Path(), "panic", r, "stack", string(debug.Stack()))

@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"errors"
 	"fmt"
 	"iter"
 	"net/url"
@@ -87,14 +88,15 @@ func parseFile(path string) (ast.Node, error) {
 		return nil, Problems{fmt.Sprintf("%s holds %d documents; keep one", path, len(parsed.Docs))}
 	}
 	if len(parsed.Docs) == 0 {
-		return nil, nil
+		return nil, nil //nolint:nilnil // an empty file has no body, and that is no error
 	}
 	return parsed.Docs[0].Body, nil
 }
 
 // firstLine is a syntax error as line:column: reason, without the excerpt below it.
 func firstLine(err error) string {
-	if syntax, ok := err.(yaml.Error); ok && syntax.GetToken() != nil {
+	var syntax yaml.Error
+	if errors.As(err, &syntax) && syntax.GetToken() != nil {
 		at := syntax.GetToken().Position
 		return fmt.Sprintf("%d:%d: %s", at.Line, at.Column, syntax.GetMessage())
 	}
