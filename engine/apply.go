@@ -112,15 +112,14 @@ func (e *Engine) applyOnce(ctx context.Context, no int64, limit int) (int, bool,
 		if err := e.load(ctx, b, missing); err != nil {
 			return 0, false, err
 		}
-		switch err := decide(b).(type) {
-		case nil:
-		case step.MissingError:
-			if slices.Contains(missing, err.Person) {
-				return 0, false, poisonError{len(b.events), err}
-			}
-			chain, loadErr := e.ancestors(ctx, no, err.Person)
-			if loadErr != nil {
-				return 0, false, loadErr
+		var unloaded step.MissingError
+		err = decide(b)
+		switch {
+		case err == nil:
+		case errors.As(err, &unloaded) && !slices.Contains(missing, unloaded.Person):
+			chain, err := e.ancestors(ctx, no, unloaded.Person)
+			if err != nil {
+				return 0, false, err
 			}
 			missing = append(missing, chain...)
 			continue

@@ -2,7 +2,6 @@ package engine
 
 import (
 	"encoding/base64"
-	"strconv"
 
 	"kfactor/internal/fault"
 )
@@ -22,19 +21,6 @@ func (p Page) after() (string, error) {
 		return "", badCursor()
 	}
 	return string(key), nil
-}
-
-// afterNumber is after for lists in the order of a number.
-func (p Page) afterNumber() (int64, error) {
-	key, err := p.after()
-	if err != nil || key == "" {
-		return 0, err
-	}
-	n, err := strconv.ParseInt(key, 10, 64)
-	if err != nil {
-		return 0, badCursor()
-	}
-	return n, nil
 }
 
 func badCursor() error {
