@@ -365,6 +365,17 @@ func TestEvents(t *testing.T) {
 			t.Fatalf("got %v", ids)
 		}
 	})
+
+	t.Run("WhatIsAcceptedIsInTheJournalAtOnce", func(t *testing.T) {
+		h := h.in(t)
+		for i := range 60 { // each is looked for while it is being applied
+			id := fmt.Sprintf("at-once-%d", i)
+			post(t, event(id, id, ""))
+			if got := h.ask("viewer", "GET", "/v1/campaigns/spring/events?limit=1000", "").must(http.StatusOK); !strings.Contains(got.Body, `"`+id+`"`) {
+				t.Fatalf("%s is not in the journal", id)
+			}
+		}
+	})
 }
 
 func TestIdempotency(t *testing.T) {

@@ -4,10 +4,11 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"io"
 	"slices"
-	"strconv"
 	"strings"
 
 	"gorm.io/gorm"
@@ -31,35 +32,46 @@ func (e *Engine) Events(ctx context.Context, id string, system bool, page Page, 
 	if err != nil {
 		return list, err
 	}
-	kind, number, _ := strings.Cut(after, ":")
-	from, err := strconv.ParseInt("0"+number, 10, 64)
-	if err != nil || kind != "" && kind != "seq" && kind != "pos" {
-		return list, badCursor()
+	// A cursor holds the last position that was shown, and the last arrival that was shown while it was pending.
+	var seq, pos int64
+	if after != "" {
+		if _, err := fmt.Sscanf(after, "%d.%d", &seq, &pos); err != nil {
+			return list, badCursor()
+		}
 	}
-	db := e.DB.WithContext(ctx).Where("campaign = ?", c.no)
+	db := e.DB.WithContext(ctx).Where("campaign = ? AND pos > ?", c.no, pos).Limit(page.limit() + 1)
 	if !system {
 		db = db.Where("system = ?", false)
 	}
-	var rows []event.Event
-	if kind != "pos" {
-		if err := db.Session(&gorm.Session{}).Where("seq > ?", from).Order("seq").Limit(page.limit() + 1).Find(&rows).Error; err != nil {
-			return list, err
-		}
-		from = 0
+	// What is pending is read first: an event that is applied between the two reads is then met twice and shown once.
+	// The other way round it would be missed.
+	var pending, rows []event.Event
+	if err := db.Session(&gorm.Session{}).Where("seq IS NULL").Order("pos").Find(&pending).Error; err != nil {
+		return list, err
 	}
-	if room := page.limit() + 1 - len(rows); room > 0 {
-		var pending []event.Event
-		if err := db.Session(&gorm.Session{}).Where("seq IS NULL AND pos > ?", from).Order("pos").Limit(room).Find(&pending).Error; err != nil {
-			return list, err
-		}
-		rows = append(rows, pending...)
+	if err := db.Session(&gorm.Session{}).Where("seq > ?", seq).Order("seq").Find(&rows).Error; err != nil {
+		return list, err
 	}
-	rows, list.Next = cutPage(rows, page, func(r event.Event) string {
-		if r.Seq != nil {
-			return "seq:" + strconv.FormatInt(*r.Seq, 10)
+	applied := map[int64]bool{}
+	for _, r := range rows {
+		applied[r.Pos] = true
+	}
+	for _, r := range pending {
+		if !applied[r.Pos] {
+			rows = append(rows, r)
 		}
-		return "pos:" + strconv.FormatInt(r.Pos, 10)
-	})
+	}
+	if n := page.limit(); len(rows) > n {
+		rows = rows[:n]
+		for _, r := range rows {
+			if r.Seq != nil {
+				seq = *r.Seq
+			} else {
+				pos = r.Pos
+			}
+		}
+		list.Next = base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, "%d.%d", seq, pos))
+	}
 	list.Items, err = e.eventViews(ctx, rows, names)
 	return list, err
 }
