@@ -118,6 +118,8 @@ func (e *Engine) check(ctx context.Context, in *Incoming, now time.Time) (*draft
 		return nil, fault.New(fault.Invalid, "time %s is before the year 2000; check the sender's clock", at.Format(time.RFC3339))
 	case len(in.Data) > event.MaxData:
 		return nil, fault.New(fault.Invalid, "data has %d bytes, at most %d are taken", len(in.Data), event.MaxData)
+	case !utf8.Valid(in.Data):
+		return nil, fault.New(fault.Invalid, "data must be a JSON object in UTF-8")
 	}
 	c, err := e.campaign(ctx, in.Campaign)
 	if err != nil {

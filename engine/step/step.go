@@ -188,7 +188,7 @@ func (w *World) bit(eventType string) (uint64, bool) {
 }
 
 func (w *World) source(name string) string {
-	name = cut(name, funnel.MaxSource)
+	name = strings.TrimSpace(cut(strings.TrimSpace(name), funnel.MaxSource)) // stores differ in how they compare spaces
 	if name == "" || slices.Contains(w.Campaign.Sources, name) {
 		return name
 	}

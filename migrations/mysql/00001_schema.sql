@@ -56,7 +56,7 @@ CREATE TABLE IF NOT EXISTS events (
   pos BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY,
   campaign BIGINT NOT NULL,
   system TINYINT(1) NOT NULL,
-  id VARCHAR(128) NOT NULL,
+  id VARBINARY(512) NOT NULL, -- compared byte by byte: text would take "a" and "a " for one
   type VARCHAR(32) NOT NULL,
   person BIGINT NOT NULL,
   code VARCHAR(64) NOT NULL,
