@@ -46,7 +46,7 @@ type Limits struct {
 	RendersWaiting   int // posters waiting for their turn; default 64 times the cores
 }
 
-// WithDefaults fills in what is zero.
+// withDefaults fills in what is zero.
 func (l Limits) withDefaults() Limits {
 	fill := func(n *int, otherwise int) {
 		if *n <= 0 {
