@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -123,20 +124,51 @@ func TestServe(t *testing.T) {
 		t.Parallel()
 		w := newWorld(t)
 		server := w.serve()
-		keep := &http.Client{}
-		if answer, err := keep.Get(server.url + "/readyz"); err != nil || answer.StatusCode != http.StatusOK {
-			t.Fatal(answer, err)
+		w.must("campaign", "apply", springFile, "--launch")
+		key := strings.TrimSpace(w.must("key", "create", "--role", "ingest"))
+		body, rest := io.Pipe()
+		answered := make(chan string, 1)
+		go func() {
+			req, _ := http.NewRequest(http.MethodPost, server.url+"/v1/events", body)
+			req.Header.Set("Authorization", "Bearer "+key)
+			req.Header.Set("Content-Type", "application/json")
+			answer, err := http.DefaultClient.Do(req)
+			if err != nil {
+				answered <- err.Error()
+				return
+			}
+			defer answer.Body.Close()
+			text, _ := io.ReadAll(answer.Body)
+			answered <- answer.Status + " " + string(text)
+		}()
+		if _, err := io.WriteString(rest, `{"id": "late", "campaign": "spring-2026", `); err != nil {
+			t.Fatal(err)
 		}
+
 		ended := make(chan int, 1)
 		go func() { ended <- server.stop() }()
 		eventually(t, "a server that is not ready", func() bool {
-			answer, err := keep.Get(server.url + "/readyz")
+			answer, err := http.Get(server.url + "/readyz")
 			if err != nil {
 				t.Fatal("the server was gone before it said that it is not ready")
 			}
 			answer.Body.Close()
 			return answer.StatusCode == http.StatusServiceUnavailable
 		})
+		eventually(t, "a server that takes no more connections", func() bool {
+			conn, err := net.Dial("tcp", strings.TrimPrefix(server.url, "http://"))
+			if err == nil {
+				conn.Close()
+			}
+			return err != nil
+		})
+		if _, err := io.WriteString(rest, `"type": "subscribe", "user": "late"}`); err != nil {
+			t.Fatal(err)
+		}
+		rest.Close()
+		if said := <-answered; !strings.HasPrefix(said, "202 ") || !strings.Contains(said, `"accepted":1`) {
+			t.Errorf("a request under way was answered %q", said)
+		}
 		if code := <-ended; code != exitDone {
 			t.Errorf("ended with %d: %s", code, server.out)
 		}
@@ -232,27 +264,28 @@ func TestApplyOnAServer(t *testing.T) {
 	}
 }
 
-// binary is the program, built once for the tests that need a process of their own.
-var binary = sync.OnceValues(func() (string, error) {
+// scratch is where the tests' binary is built, and goes away with them.
+var scratch string
+
+func TestMain(m *testing.M) {
 	dir, err := os.MkdirTemp("", "kfactor-test-")
 	if err != nil {
-		return "", err
+		panic(err)
 	}
-	path := filepath.Join(dir, "kfactor")
-	text, err := exec.Command("go", "build", "-o", path, ".").CombinedOutput()
-	if err != nil {
-		return "", &exec.Error{Name: string(text), Err: err}
+	scratch = dir
+	code := m.Run()
+	os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+// binary is the program, built once for the tests that need a process of their own.
+var binary = sync.OnceValues(func() (string, error) {
+	path := filepath.Join(scratch, "kfactor")
+	if text, err := exec.Command("go", "build", "-o", path, ".").CombinedOutput(); err != nil {
+		return "", fmt.Errorf("go build: %w: %s", err, text)
 	}
 	return path, nil
 })
-
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if built, err := binary(); err == nil {
-		os.RemoveAll(filepath.Dir(built))
-	}
-	os.Exit(code)
-}
 
 // process is a command that runs the binary in an empty directory with no settings at all.
 func process(t *testing.T, args ...string) *exec.Cmd {
