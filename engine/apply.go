@@ -97,50 +97,69 @@ func (e *Engine) fail(ctx context.Context, no int64, cause error) error {
 type batch struct {
 	row    campaignRow
 	events []event.Event
+	more   bool // there may be events after these
 	world  *step.World
 }
 
 // applyOnce reads, decides and writes: at most limit events in one transaction. It gives how many it applied and
 // whether there may be more.
 func (e *Engine) applyOnce(ctx context.Context, no int64, limit int) (int, bool, error) {
+	b, err := e.read(ctx, no, limit)
+	if err != nil || len(b.events) == 0 {
+		return 0, false, err
+	}
+	if err := e.work(ctx, b); err != nil {
+		return 0, false, err
+	}
+	if err := e.save(ctx, b); err != nil {
+		if database.IsRefused(err) {
+			err = poisonError{len(b.events), err}
+		}
+		return 0, false, err
+	}
+	e.applied(b)
+	return len(b.events), b.more, nil
+}
+
+// work loads what a batch touches and runs the rules over it. When they come upon somebody who is not loaded, it
+// begins again with them and everybody above them.
+func (e *Engine) work(ctx context.Context, b *batch) error {
+	before, err := json.Marshal(b.row.State)
+	if err != nil {
+		return err
+	}
 	var missing []int64
 	for {
-		b, err := e.read(ctx, no, limit)
-		if err != nil || len(b.events) == 0 {
-			return 0, false, err
-		}
 		if err := e.load(ctx, b, missing); err != nil {
-			return 0, false, err
+			return err
 		}
 		var unloaded step.MissingError
-		err = decide(b)
+		err := decide(b)
 		switch {
 		case err == nil:
-		case errors.As(err, &unloaded) && !slices.Contains(missing, unloaded.Person):
-			chain, err := e.ancestors(ctx, no, unloaded.Person)
-			if err != nil {
-				return 0, false, err
-			}
-			missing = append(missing, chain...)
-			continue
-		default:
-			return 0, false, poisonError{len(b.events), err}
+			return nil
+		case !errors.As(err, &unloaded) || slices.Contains(missing, unloaded.Person):
+			return poisonError{len(b.events), err}
 		}
-		if err := e.save(ctx, b); err != nil {
-			if database.IsRefused(err) {
-				err = poisonError{len(b.events), err}
-			}
-			return 0, false, err
+		chain, err := e.ancestors(ctx, b.row.No, unloaded.Person)
+		if err != nil {
+			return err
 		}
-		e.applied(b)
-		return len(b.events), len(b.events) == limit || b.world.Campaign.CatchUp || step.Wide(b.events[len(b.events)-1].Type), nil
+		missing = append(missing, chain...)
+		b.row.State = step.Campaign{}
+		if err := json.Unmarshal(before, &b.row.State); err != nil {
+			return err
+		}
+		b.world = newWorld(&b.row, b.world.Definition)
 	}
 }
 
 // decide runs the rules over a batch, in order.
 func decide(b *batch) error {
 	for i := range b.events {
-		if err := b.world.Apply(&b.events[i]); err != nil {
+		ev := &b.events[i]
+		ev.Owner, ev.Detail = 0, nil // an earlier try of this batch may have set them
+		if err := b.world.Apply(ev); err != nil {
 			return err
 		}
 	}
@@ -166,8 +185,9 @@ func (e *Engine) read(ctx context.Context, no int64, limit int) (*batch, error) 
 	if err := db.Where("campaign = ? AND seq IS NULL", no).Order("pos").Limit(limit).Find(&b.events).Error; err != nil {
 		return nil, err
 	}
-	if wide := slices.IndexFunc(b.events, func(ev event.Event) bool { return step.Wide(ev.Type) }); wide >= 0 {
-		b.events = b.events[:max(wide, 1)]
+	b.more = len(b.events) == limit
+	if wide := slices.IndexFunc(b.events, func(ev event.Event) bool { return step.Wide(ev.Type) }); wide >= 0 && len(b.events) > 1 {
+		b.events, b.more = b.events[:max(wide, 1)], true
 	}
 	d, err := e.definition(ctx, no, b.row.Revision)
 	if err != nil {

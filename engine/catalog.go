@@ -219,6 +219,13 @@ func (e *Engine) ReviseCampaign(ctx context.Context, id string, source []byte, f
 		if err := e.missing(ctx, row.No, d, "the new revision"); err != nil {
 			return CampaignView{}, err
 		}
+		broken, err := e.brokenPromises(ctx, row, d)
+		if err != nil {
+			return CampaignView{}, err
+		}
+		if len(broken) > 0 { // the rules would say the same; asking first saves a revision's number
+			return CampaignView{}, step.BreaksPromises(broken)
+		}
 	}
 	revision, err := e.storeRevision(ctx, row.No, source, d, by)
 	if err != nil {
@@ -271,13 +278,20 @@ func (e *Engine) PlanCampaign(ctx context.Context, source []byte, filename strin
 		return Plan{}, err
 	}
 	if row.Status == campaign.Live || row.Status == campaign.Paused {
-		w, err := e.loadWhole(ctx, row)
-		if err != nil {
+		if plan.Refused, err = e.brokenPromises(ctx, row, d); err != nil {
 			return Plan{}, err
 		}
-		plan.Refused = campaign.BrokenPromises(inForce, d, w.Running())
 	}
 	return plan, nil
+}
+
+// brokenPromises are the fields by which a definition would hurt those already in a campaign that has started.
+func (e *Engine) brokenPromises(ctx context.Context, row campaignRow, d *campaign.Definition) ([]fault.Field, error) {
+	w, err := e.loadWhole(ctx, row)
+	if err != nil {
+		return nil, err
+	}
+	return campaign.BrokenPromises(w.Definition, d, w.Running()), nil
 }
 
 // Turn moves a campaign through its life: launch, pause, resume or end.

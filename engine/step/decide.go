@@ -127,6 +127,13 @@ func (w *World) Running() campaign.Running {
 	return now
 }
 
+// BreaksPromises refuses a revision for the fields that would hurt those already in the campaign.
+func BreaksPromises(fields []fault.Field) *fault.Error {
+	refused := fault.New(fault.Conflict, "this would break a promise to those already in the campaign")
+	refused.Fields = fields
+	return refused
+}
+
 // revise puts another definition in force. Once a campaign runs, only one that keeps its promises.
 func (w *World) revise(e *event.Event, order Order, detail *event.Detail) error {
 	next := w.Revisions[order.Revision]
@@ -140,9 +147,7 @@ func (w *World) revise(e *event.Event, order Order, detail *event.Detail) error 
 	running := w.Campaign.Status != campaign.Draft
 	if running {
 		if broken := campaign.BrokenPromises(before, next, w.Running()); len(broken) > 0 {
-			err := fault.New(fault.Conflict, "this would break a promise to those already in the campaign")
-			err.Fields = broken
-			return err
+			return BreaksPromises(broken)
 		}
 	}
 	w.Definition, w.Campaign.Revision = next, order.Revision
