@@ -83,12 +83,15 @@ func (e *Engine) Keys(ctx context.Context) ([]KeyView, error) {
 	return views, nil
 }
 
-// RevokeKey ends a key, named by its id. Servers notice within keyFresh.
+// RevokeKey ends a key, named by its id. This process notices at once, others within keyFresh.
 func (e *Engine) RevokeKey(ctx context.Context, id string) error {
 	done := e.DB.WithContext(ctx).Model(&keyRow{}).Where("id = ? AND revoked_at IS NULL", id).Update("revoked_at", e.now())
 	if done.Error == nil && done.RowsAffected == 0 {
 		return fault.New(fault.NotFound, "there is no key %q in force; `kfactor key list` names them", cutID(id))
 	}
+	e.keys.mu.Lock()
+	defer e.keys.mu.Unlock()
+	clear(e.keys.per)
 	return done.Error
 }
 
