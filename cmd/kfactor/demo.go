@@ -22,7 +22,7 @@ import (
 func (a *app) demoCommand() *cobra.Command {
 	var fans int
 	var seed uint64
-	var end bool
+	var o demoOptions
 	cmd := &cobra.Command{
 		Use: "demo", Short: "See it work: a live campaign and simulated fans, with nothing to set up",
 		Long: "Starts a server on throw-away data, launches a sample campaign and lets simulated fans in: they fetch each\n" +
@@ -37,17 +37,26 @@ func (a *app) demoCommand() *cobra.Command {
 			return nil
 		},
 		RunE: a.do(func(ctx context.Context, _ []string) error {
-			return a.demo(ctx, demo.Write(fans, seed), fmt.Sprintf("%d fans, seed %d", fans, seed), end)
+			o.title = fmt.Sprintf("%d fans, seed %d", fans, seed)
+			return a.demo(ctx, demo.Write(fans, seed), o)
 		}),
 	}
 	cmd.Flags().IntVar(&fans, "fans", 200, "how many fans come")
 	cmd.Flags().Uint64Var(&seed, "seed", 1, "the same seed tells the same story")
-	cmd.Flags().BoolVar(&end, "exit-after-fans", false, "end when the fans are done")
+	cmd.Flags().BoolVar(&o.end, "exit-after-fans", false, "end when the fans are done")
+	cmd.Flags().BoolVar(&o.json, "json", false, "print nothing but the report, as JSON")
 	return cmd
 }
 
+// demoOptions are how a demo is shown.
+type demoOptions struct {
+	title string
+	end   bool // when the fans are done
+	json  bool
+}
+
 // demo runs a whole server on throw-away data and plays the story on it.
-func (a *app) demo(ctx context.Context, story demo.Story, title string, end bool) (err error) {
+func (a *app) demo(ctx context.Context, story demo.Story, o demoOptions) (err error) {
 	dir, err := os.MkdirTemp("", "kfactor-demo-")
 	if err != nil {
 		return err
@@ -58,10 +67,10 @@ func (a *app) demo(ctx context.Context, story demo.Story, title string, end bool
 	s.DatabaseURL = "sqlite://" + filepath.ToSlash(filepath.Join(dir, "kfactor.db"))
 	log := a.logger()
 	if !s.Given("log") {
-		log = telemetry.Logger("warn", a.stderr, isTerminal(a.stderr))
+		log = telemetry.Logger("error", a.stderr, isTerminal(a.stderr))
 	}
 
-	listener, err := a.demoListener(ctx, s)
+	listener, err := demoListener(ctx, s)
 	if err != nil {
 		return err
 	}
@@ -84,8 +93,8 @@ func (a *app) demo(ctx context.Context, story demo.Story, title string, end bool
 		ended <- srv.run(serving, listener, true)
 		stop() // a server that fails ends the play as well
 	}()
-	err = a.playDemo(serving, h, link, story, title, end)
-	if ctx.Err() != nil {
+	err = a.playDemo(serving, h, link, story, o)
+	if ctx.Err() != nil && !o.end {
 		err = nil // Ctrl-C is how a demo ends
 	}
 	stop()
@@ -93,7 +102,7 @@ func (a *app) demo(ctx context.Context, story demo.Story, title string, end bool
 }
 
 // demoListener takes the address that was asked for; where none was and the usual one is taken, a free one.
-func (a *app) demoListener(ctx context.Context, s settings.Settings) (net.Listener, error) {
+func demoListener(ctx context.Context, s settings.Settings) (net.Listener, error) {
 	l, err := listen(ctx, s.Addr)
 	if err != nil && !s.Given("addr") {
 		return listen(ctx, "127.0.0.1:0")
@@ -101,7 +110,11 @@ func (a *app) demoListener(ctx context.Context, s settings.Settings) (net.Listen
 	return l, err
 }
 
-func (a *app) playDemo(ctx context.Context, h *house, link string, story demo.Story, title string, end bool) error {
+func (a *app) playDemo(ctx context.Context, h *house, link string, story demo.Story, o demoOptions) error {
+	talk := a.stdout
+	if o.json {
+		talk = io.Discard
+	}
 	keys := map[string]string{}
 	for _, role := range []string{"owner", "viewer", "ingest"} {
 		secret, _, err := h.engine.CreateKey(ctx, role, "demo")
@@ -117,39 +130,44 @@ func (a *app) playDemo(ctx context.Context, h *house, link string, story demo.St
 	if err := play.Open(ctx); err != nil {
 		return err
 	}
-	fmt.Fprintf(a.stdout, "kfactor demo: %s. The data is thrown away at the end.\n\n", title)
+	fmt.Fprintf(talk, "kfactor demo: %s. The data is thrown away at the end.\n\n", o.title)
 
 	begun := time.Now()
-	if err := a.watch(ctx, play, link, keys["viewer"]); err != nil {
+	if err := watch(ctx, talk, play, link, keys["viewer"]); err != nil {
 		return err
 	}
 	report, err := play.Finish(ctx)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(a.stdout, "\n%d fans, %d posters fetched and read, %d events in %.1f seconds\n\n",
-		play.Done.Load(), play.Pictures.Load(), play.Events.Load(), time.Since(begun).Seconds())
-	if err := printReport(a.stdout, report); err != nil {
+	if o.json {
+		err = printJSON(a.stdout, report)
+	} else {
+		fmt.Fprintf(talk, "\n%d fans, %d posters fetched and read, %d events in %.1f seconds\n\n",
+			report.Fans, report.Posters, report.Events, time.Since(begun).Seconds())
+		err = printReport(talk, report)
+	}
+	if err != nil {
 		return err
 	}
 	if len(report.Problems) > 0 {
 		for _, p := range report.Problems {
 			fmt.Fprintln(a.stderr, "kfactor:", oneLine(p))
 		}
-		return fmt.Errorf("the server and the count of what the fans did differ in %d places", len(report.Problems))
+		return fmt.Errorf("the server and the count of what the fans did differ in %s", counted(len(report.Problems), "place"))
 	}
-	fmt.Fprintf(a.stdout, "\nEvery code read from a poster was its owner's, all %d credited friends are where an independent count\n"+
+	fmt.Fprintf(talk, "\nEvery code read from a poster was its owner's, all %d credited friends are where an independent count\n"+
 		"has them, and the books balance.\n", report.Credited)
-	if end {
+	if o.end {
 		return nil
 	}
-	fmt.Fprintln(a.stdout, "\nStill serving. Ctrl-C ends the demo.")
+	fmt.Fprintln(talk, "\nStill serving. Ctrl-C ends the demo.")
 	<-ctx.Done()
 	return nil
 }
 
 // watch runs the play and tells how far it is.
-func (a *app) watch(ctx context.Context, play *demo.Play, link, viewerKey string) error {
+func watch(ctx context.Context, talk io.Writer, play *demo.Play, link, viewerKey string) error {
 	done := make(chan error, 1)
 	go func() { done <- play.Run(ctx) }()
 	tick := time.NewTicker(100 * time.Millisecond)
@@ -159,28 +177,28 @@ func (a *app) watch(ctx context.Context, play *demo.Play, link, viewerKey string
 		select {
 		case err := <-done:
 			if !shown && err == nil {
-				a.showAddresses(play, link, viewerKey)
+				showAddresses(talk, play, link, viewerKey)
 			}
 			return err
 		case now := <-tick.C:
 			if !shown {
-				shown = a.showAddresses(play, link, viewerKey)
+				shown = showAddresses(talk, play, link, viewerKey)
 			}
 			if now.Sub(told) >= 2*time.Second {
 				told = now
-				fmt.Fprintf(a.stdout, "  %d fans came, %d posters read, %d events\n", play.Done.Load(), play.Pictures.Load(), play.Events.Load())
+				fmt.Fprintf(talk, "  %d fans came, %d posters read, %d events\n", play.Done.Load(), play.Pictures.Load(), play.Events.Load())
 			}
 		}
 	}
 }
 
 // showAddresses prints what to open, once there is somebody whose poster can be seen.
-func (a *app) showAddresses(play *demo.Play, link, viewerKey string) bool {
+func showAddresses(talk io.Writer, play *demo.Play, link, viewerKey string) bool {
 	first := play.First()
 	if first == nil {
 		return false
 	}
-	fmt.Fprintf(a.stdout, "  a fan's landing page  %s\n  their poster          %s\n  API documentation     %s/docs\n"+
+	fmt.Fprintf(talk, "  a fan's landing page  %s\n  their poster          %s\n  API documentation     %s/docs\n"+
 		"  the funnel            curl -H 'Authorization: Bearer %s' %s/v1/campaigns/%s/funnel\n\n",
 		first.InviteURL, first.PosterURL, link, viewerKey, link, demo.CampaignID)
 	return true

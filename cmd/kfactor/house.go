@@ -60,6 +60,7 @@ func openDatabase(ctx context.Context, s settings.Settings, behind whenBehind) (
 // openHouse opens everything a server needs, link being the address that goes into codes. Without a queue the engine
 // applies what it is asked to and leaves the rest to a running server.
 func openHouse(ctx context.Context, s settings.Settings, link string, log *slog.Logger, behind whenBehind, withQueue bool) (_ *house, err error) {
+	slog.SetDefault(log) // for what knows no other log
 	h := &house{metrics: telemetry.New()}
 	defer func() {
 		if err != nil {

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -85,36 +86,36 @@ func moment(name, text string) (time.Time, error) {
 // writeTo writes to the file, which appears whole or not at all, or to standard output.
 func (a *app) writeTo(out string, write func(io.Writer) error) (err error) {
 	if out == "" || out == "-" {
-		w := bufio.NewWriter(a.stdout)
-		if err := write(w); err != nil {
+		return buffered(a.stdout, write)
+	}
+	if there, err := os.Stat(out); err == nil && !there.Mode().IsRegular() { // a device or a pipe is not replaced
+		f, err := os.OpenFile(out, os.O_WRONLY, 0)
+		if err != nil {
 			return err
 		}
-		return w.Flush()
+		return errors.Join(buffered(f, write), f.Close())
 	}
-	draft, err := os.CreateTemp(filepath.Dir(out), "."+filepath.Base(out)+".*")
+	draft, err := os.OpenFile(fmt.Sprintf("%s.%d.part", out, os.Getpid()), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o666)
 	if err != nil {
 		return err
 	}
 	defer func() {
-		draft.Close()
 		if err != nil {
 			os.Remove(draft.Name())
 		}
 	}()
-	w := bufio.NewWriter(draft)
-	if err := write(w); err != nil {
-		return err
-	}
-	if err := w.Flush(); err != nil {
-		return err
-	}
-	if err := draft.Chmod(0o644); err != nil {
-		return err
-	}
-	if err := draft.Close(); err != nil {
+	if err := errors.Join(buffered(draft, write), draft.Close()); err != nil {
 		return err
 	}
 	return os.Rename(draft.Name(), out)
+}
+
+func buffered(w io.Writer, write func(io.Writer) error) error {
+	b := bufio.NewWriter(w)
+	if err := write(b); err != nil {
+		return err
+	}
+	return b.Flush()
 }
 
 func (a *app) ledgerVerifyCommand() *cobra.Command {

@@ -18,7 +18,9 @@ import (
 	"testing"
 	"time"
 
+	"kfactor/cmd/kfactor/demo"
 	"kfactor/internal/services"
+	"kfactor/internal/settings"
 )
 
 // patience bounds every wait for something that should happen at once.
@@ -375,5 +377,43 @@ func TestTheDemoServesUntilItIsEnded(t *testing.T) {
 	}
 	if err := cmd.Wait(); err != nil {
 		t.Errorf("ended with %v: %s", err, out)
+	}
+}
+
+func TestTheDemoTakesAFreeAddressWhereNoneWasAskedFor(t *testing.T) {
+	t.Parallel()
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	s, err := settings.Load("", nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Addr = taken.Addr().String()
+	l, err := demoListener(t.Context(), s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Close()
+	if s, err = settings.Load("", nil, map[string]string{"addr": s.Addr}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := demoListener(t.Context(), s); err == nil {
+		t.Error("an address that was asked for is quietly another one")
+	}
+}
+
+func TestTheDemoAsJSON(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	var report demo.Report
+	said := w.must("demo", "--fans", "3", "--exit-after-fans", "--json", "--addr", "127.0.0.1:0")
+	if err := json.Unmarshal([]byte(said), &report); err != nil || report.Fans != 3 || !report.Ledger.OK || len(report.Problems) > 0 {
+		t.Errorf("got %+v, %v", report, err)
+	}
+	if _, err := os.Stat(filepath.Join(w.dir, "data")); err == nil {
+		t.Error("a demo touched the data directory")
 	}
 }

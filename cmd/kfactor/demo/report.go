@@ -18,20 +18,24 @@ const settleTime = 20 * time.Second
 
 // Report is how the campaign stands when the fans are done.
 type Report struct {
-	Participants int64
-	Credited     int // friends who count, by the server's word
-	Funnel       engine.FunnelView
-	Rewards      []engine.RewardView
-	Grants       []GrantCount
-	Balances     []engine.BalanceView
-	Ledger       engine.LedgerReport
-	Problems     []string // where the server and the count of what the fans did differ
+	Fans         int64                `json:"fans"`
+	Posters      int64                `json:"posters"` // fetched and read
+	Events       int64                `json:"events"`  // sent, repetitions not counted
+	Participants int64                `json:"participants"`
+	Credited     int                  `json:"credited"` // friends who count, by the server's word
+	Funnel       engine.FunnelView    `json:"funnel"`
+	Rewards      []engine.RewardView  `json:"rewards"`
+	Grants       []GrantCount         `json:"grants"`
+	Balances     []engine.BalanceView `json:"balances"`
+	Ledger       engine.LedgerReport  `json:"ledger"`
+	Problems     []string             `json:"problems"` // where the server and the count of what the fans did differ
 }
 
 // GrantCount is how many grants of a reward are in a state.
 type GrantCount struct {
-	Reward, State string
-	Count         int
+	Reward string `json:"reward"`
+	State  string `json:"state"`
+	Count  int    `json:"count"`
 }
 
 // Finish waits until everything is applied, lets the team decide what waits for it, and compares how the server
@@ -100,6 +104,7 @@ func all[T any](ctx context.Context, p *Play, path string) ([]T, error) {
 
 // look asks the server how everything stands and compares it with the expectation.
 func (p *Play) look(ctx context.Context, want expectation) (r Report, err error) {
+	r = Report{Fans: p.Done.Load(), Posters: p.Pictures.Load(), Events: p.Events.Load(), Problems: []string{}}
 	differs := func(format string, args ...any) { r.Problems = append(r.Problems, fmt.Sprintf(format, args...)) }
 
 	var c engine.CampaignView
