@@ -1,0 +1,363 @@
+package engine
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+
+	"gorm.io/gorm"
+
+	"kfactor/campaign"
+	"kfactor/engine/step"
+	"kfactor/event"
+	"kfactor/funnel"
+	"kfactor/internal/database"
+	"kfactor/migrations"
+	"kfactor/reward"
+	"kfactor/reward/ledger"
+)
+
+// VerifyReport is what replaying journals found.
+type VerifyReport struct {
+	OK       bool     `json:"ok"`
+	Events   int64    `json:"events"`   // replayed
+	Problems []string `json:"problems"` // one line each; at most maxProblems and one line more
+}
+
+// maxProblems bounds a report; whatever is wrong, the first of it says enough.
+const maxProblems = 100
+
+// Verify replays the journal of one campaign, or of all, through the rules and compares everything that follows from
+// it with what is stored: outcomes and hashes of events, people, credits, rewards, grants, the ledger, the funnel.
+//
+// The replay goes the way of live events, into a scratch database in a temporary folder, so it takes disk as the
+// campaign does and memory for a batch, however long the journal is. It reads one snapshot and disturbs nobody.
+func (e *Engine) Verify(ctx context.Context, id string) (VerifyReport, error) {
+	report := VerifyReport{OK: true, Problems: []string{}}
+	rows, err := e.books(ctx, id)
+	if err != nil {
+		return report, err
+	}
+	for _, row := range rows {
+		if err := e.verifyCampaign(ctx, row.No, &report); err != nil {
+			return report, fmt.Errorf("verify campaign %s: %w", row.ID, err)
+		}
+	}
+	if n := len(report.Problems); n > maxProblems {
+		report.Problems = append(report.Problems[:maxProblems], fmt.Sprintf("and %d more", n-maxProblems))
+	}
+	report.OK = len(report.Problems) == 0
+	return report, nil
+}
+
+// replay is one campaign's journal on its way through the rules a second time.
+type replay struct {
+	*Engine          // over the scratch database
+	real    *gorm.DB // the snapshot
+	row     campaignRow
+	report  *VerifyReport
+}
+
+func (r *replay) problem(format string, args ...any) {
+	r.report.Problems = append(r.report.Problems, r.row.ID+": "+fmt.Sprintf(format, args...))
+}
+
+func (e *Engine) verifyCampaign(ctx context.Context, no int64, report *VerifyReport) (err error) {
+	folder, err := os.MkdirTemp("", "kfactor-verify-*")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
+	scratch, err := database.Open(ctx, "sqlite://"+filepath.Join(folder, "scratch.db"))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, database.Close(scratch)) }()
+	if err := database.Migrate(ctx, scratch, migrations.FS); err != nil {
+		return err
+	}
+	if err := scratch.Exec("PRAGMA synchronous = OFF").Error; err != nil { // it need not outlive this process
+		return err
+	}
+	snapshot := &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true}
+	return e.DB.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+		r := &replay{Engine: &Engine{Config: Config{DB: scratch, Log: e.Log, Now: e.Now}}, real: tx, report: report}
+		if err := tx.Where("no = ?", no).Take(&r.row).Error; err != nil {
+			return err
+		}
+		if err := r.prepare(); err != nil {
+			return err
+		}
+		again, err := r.run(ctx)
+		if err != nil {
+			return err
+		}
+		if again == nil {
+			return nil // what follows from a journal that stops halfway is no measure
+		}
+		return r.compare(scratch.WithContext(ctx), again)
+	}, snapshot)
+}
+
+// prepare copies what the journal refers to: definitions and reserved codes.
+func (r *replay) prepare() error {
+	if err := copyRows[revisionRow](r.real, r.DB, r.row.No, "revision"); err != nil {
+		return err
+	}
+	return copyRows[codeRow](r.real, r.DB, r.row.No, "code")
+}
+
+func copyRows[T any](from, to *gorm.DB, campaign int64, order string) error {
+	for offset := 0; ; {
+		var rows []T
+		if err := from.Where("campaign = ?", campaign).Order(order).Offset(offset).Limit(batchSize).Find(&rows).Error; err != nil {
+			return err
+		}
+		if _, err := database.InsertNew(to, rows); err != nil {
+			return err
+		}
+		if len(rows) < batchSize {
+			return nil
+		}
+		offset += len(rows)
+	}
+}
+
+// run replays every applied event and gives the campaign as it is then, or nil when the journal cannot be replayed to
+// its end.
+func (r *replay) run(ctx context.Context) (*campaignRow, error) {
+	row := campaignRow{No: r.row.No, ID: r.row.ID, Status: campaign.Draft, Revision: 1}
+	row.State = step.Campaign{Status: campaign.Draft, Revision: 1, Book: *ledger.NewBook(row.No)}
+	if err := r.DB.Create(&row).Error; err != nil {
+		return nil, err
+	}
+	var last int64
+	for {
+		var stored []event.Event
+		err := r.real.Where("campaign = ? AND seq > ?", r.row.No, last).Order("seq").Limit(batchSize).Find(&stored).Error
+		if err != nil {
+			return nil, err
+		}
+		if len(stored) == 0 {
+			break
+		}
+		for _, s := range stored {
+			if last++; *s.Seq != last {
+				r.problem("journal: event %d is missing", last)
+				return nil, nil //nolint:nilnil // the problem is reported; there is nothing to compare with
+			}
+		}
+		for len(stored) > 0 {
+			n, err := r.batch(ctx, &row, stored)
+			if err != nil || n == 0 {
+				return nil, err
+			}
+			stored = stored[n:]
+		}
+	}
+	if last != r.row.Seq {
+		r.problem("journal: it ends at event %d, the campaign stands at %d", last, r.row.Seq)
+	}
+	return &row, nil
+}
+
+// batch replays the first of some events and gives how many; 0 when they cannot be replayed.
+func (r *replay) batch(ctx context.Context, row *campaignRow, stored []event.Event) (int, error) {
+	alone := func(ev event.Event) bool { return step.Wide(ev.Type) || ev.Outcome == event.Failed }
+	if i := slices.IndexFunc(stored, alone); i >= 0 {
+		stored = stored[:max(i, 1)]
+	}
+	d, err := r.definition(ctx, row.No, row.Revision)
+	if err != nil {
+		return 0, err
+	}
+	b := &batch{row: *row, events: slices.Clone(stored)}
+	b.world = newWorld(&b.row, d)
+	if stored[0].Outcome == event.Failed {
+		var why event.Detail
+		if stored[0].Detail != nil {
+			_ = json.Unmarshal([]byte(*stored[0].Detail), &why) // what does not read will not hash alike either
+		}
+		b.world.Fail(&b.events[0], errors.New(why.Reason))
+	} else if err := r.work(ctx, b); err != nil {
+		var unfit poisonError
+		if !errors.As(err, &unfit) {
+			return 0, err
+		}
+		r.problem("journal: events %d to %d cannot be replayed: %v", *stored[0].Seq, *stored[len(stored)-1].Seq, unfit.cause)
+		return 0, nil
+	}
+	for i := range stored {
+		r.compareEvent(&stored[i], &b.events[i])
+	}
+	r.report.Events += int64(len(stored))
+
+	n := len(stored)
+	b.events = nil // the scratch needs no journal
+	if err := r.save(ctx, b); err != nil {
+		return 0, err
+	}
+	row.Status, row.Revision, row.Seq, row.State = b.row.State.Status, b.row.State.Revision, b.row.State.Seq, b.row.State
+	return n, nil
+}
+
+// compareEvent compares what an event led to with what it leads to. The hash covers all columns and all events
+// before; it is only told for the first event where nothing else tells.
+func (r *replay) compareEvent(stored, again *event.Event) {
+	text := func(s *string) string {
+		if s == nil {
+			return ""
+		}
+		return *s
+	}
+	switch {
+	case stored.Outcome != again.Outcome:
+		r.problem("event %d (%s): the outcome %q is stored, %q follows from the journal", *stored.Seq, stored.ID, stored.Outcome, again.Outcome)
+	case stored.Owner != again.Owner:
+		r.problem("event %d (%s): the inviter %d is stored, %d follows from the journal", *stored.Seq, stored.ID, stored.Owner, again.Owner)
+	case text(stored.Detail) != text(again.Detail):
+		r.problem("event %d (%s): the detail %s is stored, %s follows from the journal", *stored.Seq, stored.ID, text(stored.Detail), text(again.Detail))
+	case string(stored.Hash) != string(again.Hash):
+		if len(r.report.Problems) < maxProblems {
+			r.problem("event %d (%s): the hash is not that of the event; it or one before it was changed", *stored.Seq, stored.ID)
+		}
+	}
+}
+
+// compare holds every table that follows from the journal against the stored one.
+func (r *replay) compare(scratch *gorm.DB, again *campaignRow) error {
+	due := again.State
+	var d int64
+	if definition, err := r.definition(scratch.Statement.Context, again.No, again.Revision); err != nil {
+		return err
+	} else if d = due.DueAt(definition); d != 0 {
+		again.DueAt = &d
+	}
+	r.differences("campaign", r.row.ID, campaignFacts(&r.row), campaignFacts(again))
+	return errors.Join(
+		compareTables(r, scratch, "people", "person", func(a, b *campaign.Person) int { return cmp.Compare(a.Person, b.Person) },
+			func(p *campaign.Person) string { return fmt.Sprintf("%d %s", p.Person, p.Code) }),
+		compareTables(r, scratch, "credits", "person, task, n", func(a, b *campaign.Credit) int {
+			return cmp.Or(cmp.Compare(a.Person, b.Person), cmp.Compare(a.Task, b.Task), cmp.Compare(a.N, b.N))
+		}, func(c *campaign.Credit) string { return fmt.Sprintf("%d/%s/%d", c.Person, c.Task, c.N) }),
+		compareTables(r, scratch, "rewards", "reward", func(a, b *reward.Shelf) int { return cmp.Compare(a.Reward, b.Reward) },
+			func(s *reward.Shelf) string { return s.Reward }),
+		compareTables(r, scratch, "grants", "no", func(a, b *reward.Grant) int { return cmp.Compare(a.No, b.No) },
+			func(g *reward.Grant) string { return fmt.Sprint(g.No) }),
+		compareTables(r, scratch, "ledger", "seq", func(a, b *ledger.Entry) int { return cmp.Compare(a.Seq, b.Seq) },
+			func(en *ledger.Entry) string { return fmt.Sprint(en.Seq) }),
+		compareTables(r, scratch, "funnel", "stage, day, variant, depth, source", func(a, b *funnel.Counter) int {
+			return cmp.Or(cmp.Compare(a.Stage, b.Stage), cmp.Compare(a.Day, b.Day), cmp.Compare(a.Variant, b.Variant),
+				cmp.Compare(a.Depth, b.Depth), cmp.Compare(a.Source, b.Source))
+		}, func(c *funnel.Counter) string {
+			return fmt.Sprintf("%s/%d/%s/%d/%s", c.Stage, c.Day, c.Variant, c.Depth, c.Source)
+		}),
+	)
+}
+
+// campaignFacts are the parts of a campaign's row that follow from its journal.
+func campaignFacts(row *campaignRow) any {
+	return struct {
+		Status   campaign.Status
+		Revision int
+		Seq      int64
+		DueAt    *int64
+		State    step.Campaign
+	}{row.Status, row.Revision, row.Seq, row.DueAt, row.State}
+}
+
+// compareTables walks a table and its replayed twin side by side, in the order of their keys.
+func compareTables[T any](r *replay, scratch *gorm.DB, name, order string, compare func(a, b *T) int, label func(*T) string) error {
+	stored, err := openCursor[T](r.real, r.row.No, order)
+	if err != nil {
+		return err
+	}
+	defer stored.rows.Close()
+	again, err := openCursor[T](scratch, r.row.No, order)
+	if err != nil {
+		return err
+	}
+	defer again.rows.Close()
+	a, errA := stored.next()
+	b, errB := again.next()
+	for errA == nil && errB == nil && (a != nil || b != nil) {
+		side := 0
+		switch {
+		case a == nil:
+			side = 1
+		case b == nil:
+			side = -1
+		default:
+			side = compare(a, b)
+		}
+		switch {
+		case side < 0:
+			r.problem("%s %s: it is stored and does not follow from the journal", name, label(a))
+		case side > 0:
+			r.problem("%s %s: it follows from the journal and is not stored", name, label(b))
+		default:
+			r.differences(name, label(a), a, b)
+		}
+		if side <= 0 {
+			a, errA = stored.next()
+		}
+		if side >= 0 {
+			b, errB = again.next()
+		}
+	}
+	return errors.Join(errA, errB)
+}
+
+// cursor reads a table row by row.
+type cursor[T any] struct {
+	db   *gorm.DB
+	rows *sql.Rows
+}
+
+func openCursor[T any](db *gorm.DB, campaign int64, order string) (cursor[T], error) {
+	rows, err := db.Model(new(T)).Where("campaign = ?", campaign).Order(order).Rows()
+	return cursor[T]{db, rows}, err
+}
+
+// next gives the next row, nil at the end.
+func (c cursor[T]) next() (*T, error) {
+	if !c.rows.Next() {
+		return nil, c.rows.Err()
+	}
+	row := new(T)
+	return row, c.db.ScanRows(c.rows, row)
+}
+
+// differences names the columns in which a stored row is not what follows from the journal.
+func (r *replay) differences(table, label string, stored, again any) {
+	if reflect.DeepEqual(stored, again) {
+		return
+	}
+	a, b := columns(stored), columns(again)
+	names := slices.AppendSeq(slices.Collect(maps.Keys(a)), maps.Keys(b))
+	slices.Sort(names)
+	for _, name := range slices.Compact(names) {
+		if string(a[name]) != string(b[name]) {
+			r.problem("%s %s: %s %s is stored, %s follows from the journal", table, label, name, a[name], b[name])
+		}
+	}
+}
+
+// columns are a row's columns as JSON.
+func columns(row any) map[string]json.RawMessage {
+	text, err := json.Marshal(row)
+	if err != nil {
+		return map[string]json.RawMessage{"row": []byte(err.Error())}
+	}
+	var out map[string]json.RawMessage
+	_ = json.Unmarshal(text, &out) // a struct marshals to an object
+	return out
+}

@@ -1,0 +1,58 @@
+package engine_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"gorm.io/gorm"
+
+	"kfactor/internal/database/databasetest"
+)
+
+func TestVerify(t *testing.T) {
+	t.Parallel()
+	databasetest.Each(t, func(t *testing.T, db *gorm.DB) {
+		h := open(t, db)
+		story(h, 3)
+
+		report, err := h.Verify(h.ctx(), "")
+		if err != nil || !report.OK || report.Events < 150 {
+			t.Fatalf("%+v %v", report, err)
+		}
+
+		// One change by hand in each table, undone after it was looked for.
+		changes := map[string][2]string{
+			"people":   {"UPDATE people SET score = score + 1 WHERE score > 0", "UPDATE people SET score = score - 1 WHERE score > 0"},
+			"credits":  {"UPDATE credits SET owner = owner + 100", "UPDATE credits SET owner = owner - 100"},
+			"rewards":  {"UPDATE rewards SET delivered = delivered + 1", "UPDATE rewards SET delivered = delivered - 1"},
+			"grants":   {"UPDATE grants SET cost = cost + 1", "UPDATE grants SET cost = cost - 1"},
+			"ledger":   {"UPDATE ledger_entries SET posted_at = posted_at + 1", "UPDATE ledger_entries SET posted_at = posted_at - 1"},
+			"funnel":   {"UPDATE funnel_counters SET users = users + 1", "UPDATE funnel_counters SET users = users - 1"},
+			"campaign": {"UPDATE campaigns SET revision = revision - 1", "UPDATE campaigns SET revision = revision + 1"},
+			"event": {
+				"UPDATE events SET time = time + 1 WHERE seq = 20", "UPDATE events SET time = time - 1 WHERE seq = 20",
+			},
+			"journal: event 30 is missing": {
+				"UPDATE events SET seq = 100000 WHERE seq = 30", "UPDATE events SET seq = 30 WHERE seq = 100000",
+			},
+		}
+		for what, change := range changes {
+			for i, statement := range change {
+				if err := db.Exec(statement).Error; err != nil {
+					t.Fatal(statement, err)
+				}
+				report, err := h.Verify(h.ctx(), "")
+				if err != nil {
+					t.Fatal(err)
+				}
+				named := strings.Contains(fmt.Sprintln(report.Problems), what)
+				if changed := i == 0; changed && (report.OK || !named) {
+					t.Errorf("%s: the change was not named: %q", what, report.Problems)
+				} else if !changed && !report.OK {
+					t.Errorf("%s: %q", what, report.Problems)
+				}
+			}
+		}
+	})
+}
