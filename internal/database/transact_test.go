@@ -207,8 +207,14 @@ func TestErrorsKeepTheirMeaning(t *testing.T) {
 				t.Errorf("%s: %v", what, err)
 			}
 		}
-		if err := db.Create(&thing{Shelf: 2, Name: "a", Count: -1}).Error; err == nil || database.IsDuplicate(err) || database.IsRetryable(err) {
+		if err := db.Create(&thing{Shelf: 2, Name: "a", Count: -1}).Error; !database.IsRefused(err) || database.IsDuplicate(err) || database.IsRetryable(err) {
 			t.Errorf("check: %v", err)
+		}
+		if err := db.Exec("INSERT INTO things (shelf, name) VALUES (3, NULL)").Error; !database.IsRefused(err) {
+			t.Errorf("null: %v", err)
+		}
+		if err := db.Exec("INSERT INTO nowhere VALUES (1)").Error; err == nil || database.IsRefused(err) {
+			t.Errorf("no such table: %v", err)
 		}
 		if database.IsDuplicate(nil) || database.IsRetryable(nil) || database.IsDuplicate(gorm.ErrRecordNotFound) {
 			t.Error("what is no failure was taken for one")
