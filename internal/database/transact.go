@@ -81,7 +81,7 @@ func IsRefused(err error) bool {
 	}
 	if my := (*mysqldriver.MySQLError)(nil); errors.As(err, &my) {
 		switch my.Number {
-		case 1048, 1264, 1366, 1406, 3819, 4025: // null, out of range, bad string, too long, check (MySQL, MariaDB)
+		case 1048, 1264, 1364, 1366, 1406, 3819, 4025: // null, out of range, missing, bad string, too long, check (MySQL, MariaDB)
 			return true
 		}
 		return false
