@@ -30,6 +30,7 @@ type Facts struct {
 	Variant     string           `json:"variant,omitempty"`
 	Blocked     bool             `json:"blocked,omitempty"`
 	Touches     []Touch          `json:"touches,omitempty"`      // latest codes touched, oldest first
+	FirstTouch  int64            `json:"first_touch,omitempty"`  // earliest touch that Touches has let go, UTC ms
 	FirstFollow int64            `json:"first_follow,omitempty"` // earliest subscribe, UTC ms
 	Left        map[string]int64 `json:"left,omitempty"`         // what takes credits back → its latest time
 	Counts      map[string]int   `json:"counts,omitempty"`       // task → standing credits
@@ -72,6 +73,9 @@ func (p *Person) Touch(owner, at int64) {
 	touches := append(slices.Clone(p.Facts.Touches), Touch{owner, at})
 	slices.SortStableFunc(touches, func(a, b Touch) int { return cmp.Compare(a.At, b.At) })
 	if len(touches) > maxTouches {
+		if p.Facts.FirstTouch == 0 || touches[0].At < p.Facts.FirstTouch {
+			p.Facts.FirstTouch = touches[0].At
+		}
 		touches = touches[len(touches)-maxTouches:]
 	}
 	p.Facts.Touches = touches
@@ -100,7 +104,10 @@ func (p *Person) KnownBefore(at int64) bool {
 
 func (p *Person) firstTouch(at int64) int64 {
 	if len(p.Facts.Touches) > 0 {
-		return min(at, p.Facts.Touches[0].At)
+		at = min(at, p.Facts.Touches[0].At)
+	}
+	if p.Facts.FirstTouch > 0 {
+		at = min(at, p.Facts.FirstTouch)
 	}
 	return at
 }

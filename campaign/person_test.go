@@ -147,6 +147,13 @@ func TestKnownBefore(t *testing.T) {
 		{"a refund", func(p *campaign.Person) { p.Left("refund", 99) }, false},
 		{"a participant", func(p *campaign.Person) { p.JoinedAt = 99 }, true},
 		{"a participant who came by a code", func(p *campaign.Person) { p.Touch(2, 98); p.JoinedAt = 99 }, false},
+		{"a participant who came by a code, and by many since", func(p *campaign.Person) {
+			p.Touch(2, 1)
+			p.JoinedAt = 2
+			for i := range int64(50) {
+				p.Touch(i+2, i+3)
+			}
+		}, false},
 	} {
 		p := campaign.Person{Person: 1}
 		c.known(&p)

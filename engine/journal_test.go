@@ -424,3 +424,68 @@ func TestEventsPages(t *testing.T) {
 		}
 	})
 }
+
+func TestALongLoopOfInviters(t *testing.T) {
+	t.Parallel()
+	databasetest.Each(t, func(t *testing.T, db *gorm.DB) {
+		h := open(t, db)
+		id := h.launch(definition(spring))
+		const length = 12
+		codes := make([]string, length)
+		for i := range codes {
+			codes[i] = h.join(id, fmt.Sprint("user ", i)).Code
+		}
+		var chain []engine.Incoming
+		for i := 1; i < length; i++ {
+			chain = append(chain, engine.Incoming{ID: fmt.Sprint("link ", i), Campaign: id, Type: "subscribe", User: fmt.Sprint("user ", i), Code: codes[i-1]})
+		}
+		if _, err := h.Accept(t.Context(), chain); err != nil {
+			t.Fatal(err)
+		}
+		h.settled(id)
+		// The first comes through the last: whether it closes a loop, only those between can tell, and a batch that
+		// names neither of them finds them.
+		loop := []engine.Incoming{
+			{ID: "before", Campaign: id, Type: "subscribe", User: "somebody", Code: codes[0]},
+			{ID: "loop", Campaign: id, Type: "subscribe", User: "user 0", Code: codes[length-1]},
+			{ID: "after", Campaign: id, Type: "subscribe", User: "somebody else", Code: codes[length-1]},
+		}
+		if _, err := h.Accept(t.Context(), loop); err != nil {
+			t.Fatal(err)
+		}
+		h.settled(id)
+		want(t, []string{h.outcome(id, "before"), h.outcome(id, "loop"), h.outcome(id, "after")}, "credited", "self_invite", "credited")
+		if n := h.count(id, codes[0], "invite"); n != 2 {
+			t.Errorf("the first has %d friends", n)
+		}
+		h.balanced()
+	})
+}
+
+func TestTheScheduleEndsIt(t *testing.T) {
+	t.Parallel()
+	databasetest.Each(t, func(t *testing.T, db *gorm.DB) {
+		h, other := open(t, db), open(t, db)
+		id := h.launch(definition(spring))
+		a := h.join(id, "A")
+		h.clock.Advance(365 * 24 * time.Hour)
+		other.clock.Advance(365 * 24 * time.Hour)
+		all(t, 6, func(i int) error { return []*house{h, other}[i%2].SweepOnce(t.Context()) })
+		if v, err := h.Campaign(t.Context(), id); err != nil || v.Status != "ended" {
+			t.Errorf("%+v %v", v, err)
+		}
+		passed := 0
+		for _, e := range h.settled(id) {
+			if e.Type == "time.passed" {
+				passed++
+			}
+		}
+		if passed != 1 {
+			t.Errorf("it ended %d times", passed)
+		}
+		want(t, h.post(id, what{kind: "subscribe", user: "x", code: a.Code}), "campaign_not_live")
+		if _, err := h.Turn(t.Context(), id, "resume", "t"); fault.KindOf(err) != fault.Conflict {
+			t.Error(err)
+		}
+	})
+}

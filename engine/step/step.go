@@ -98,7 +98,9 @@ func (w *World) hear(e *event.Event) (event.Outcome, event.Detail, error) {
 		var err error
 		switch {
 		case t.On == e.Type && !live:
-			result = event.TaskDetail{Outcome: event.CampaignNotLive}
+			if !m.lost {
+				result = event.TaskDetail{Outcome: event.CampaignNotLive}
+			}
 		case t.On == e.Type:
 			result, err = w.give(t, m)
 		case t.RevokeOn == e.Type:
