@@ -289,7 +289,7 @@ func compareTables[T any](r *replay, scratch *gorm.DB, name, order string, compa
 	a, errA := stored.next()
 	b, errB := again.next()
 	for errA == nil && errB == nil && (a != nil || b != nil) {
-		side := 0
+		var side int
 		switch {
 		case a == nil:
 			side = 1
@@ -323,7 +323,7 @@ type cursor[T any] struct {
 }
 
 func openCursor[T any](db *gorm.DB, campaign int64, order string) (cursor[T], error) {
-	rows, err := db.Model(new(T)).Where("campaign = ?", campaign).Order(order).Rows()
+	rows, err := db.Model(new(T)).Where("campaign = ?", campaign).Order(order).Rows() //nolint:rowserrcheck // next checks it
 	return cursor[T]{db, rows}, err
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/netip"
 	"os"
 
 	"github.com/mattn/go-isatty"
@@ -26,6 +27,7 @@ type house struct {
 	metrics *telemetry.Metrics
 	engine  *engine.Engine
 	secret  []byte
+	proxies []netip.Prefix // whose word about addresses is believed
 }
 
 // whenBehind is what to do about a schema that is not up to date.
@@ -61,7 +63,7 @@ func openDatabase(ctx context.Context, s settings.Settings, behind whenBehind) (
 // applies what it is asked to and leaves the rest to a running server.
 func openHouse(ctx context.Context, s settings.Settings, link string, log *slog.Logger, behind whenBehind, withQueue bool) (_ *house, err error) {
 	slog.SetDefault(log) // for what knows no other log
-	h := &house{metrics: telemetry.New()}
+	h := &house{metrics: telemetry.New(), proxies: s.TrustedProxies}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, h.close())

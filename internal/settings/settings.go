@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"net/url"
 	"path/filepath"
 	"slices"
@@ -26,6 +27,8 @@ type Settings struct {
 	DataDir     string             // uploaded assets, the embedded database
 	Log         string             // debug, info, warn or error
 	Channels    map[string]Channel // by name
+
+	TrustedProxies []netip.Prefix // networks whose X-Forwarded-For is believed
 
 	given map[string]bool // names that were set anywhere
 }
@@ -50,6 +53,7 @@ func All() []Setting {
 		{"secret_key", "made once on SQLite", "32 bytes base64; rather in the environment, flags are seen by other users"},
 		{"data_dir", "data", "uploaded files and the embedded database"},
 		{"log", "info", "debug, info, warn or error"},
+		{"trusted_proxies", "none", "addresses or networks, with commas, whose X-Forwarded-For is believed: 10.0.0.0/8,192.168.1.7"},
 	}
 }
 
@@ -144,6 +148,10 @@ func check(values map[string]value, problems *Problems) Settings {
 		return err
 	})
 	s.Log = take("log", "info", checkLevel)
+	take("trusted_proxies", "", func(text string) (err error) {
+		s.TrustedProxies, err = networks(text)
+		return err
+	})
 	return s
 }
 
@@ -179,6 +187,27 @@ func Reachable(addr string) string {
 		host = "127.0.0.1"
 	}
 	return net.JoinHostPort(host, port)
+}
+
+// networks reads addresses and networks with commas between them.
+func networks(text string) ([]netip.Prefix, error) {
+	var found []netip.Prefix
+	for part := range strings.SplitSeq(text, ",") {
+		part = strings.TrimSpace(part)
+		if part == "" {
+			continue
+		}
+		network, err := netip.ParsePrefix(part)
+		if err != nil {
+			address, err := netip.ParseAddr(part)
+			if err != nil {
+				return nil, fmt.Errorf("%q is neither an address such as 192.168.1.7 nor a network such as 10.0.0.0/8", part)
+			}
+			network = netip.PrefixFrom(address, address.BitLen())
+		}
+		found = append(found, network.Masked())
+	}
+	return found, nil
 }
 
 func checkPath(text string) error {

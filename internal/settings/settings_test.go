@@ -124,6 +124,7 @@ func TestLoadNamesMistakes(t *testing.T) {
 		"PublicURLWithPath":  {environ: []string{"KFACTOR_PUBLIC_URL=https://example.com/x?y"}, want: []string{"KFACTOR_PUBLIC_URL", "more than"}},
 		"SecretKey":          {environ: []string{"KFACTOR_SECRET_KEY=" + key}, want: []string{"KFACTOR_SECRET_KEY: not 32 bytes", "openssl"}},
 		"Log":                {flags: map[string]string{"log": "loud"}, want: []string{"--log", "debug, info, warn or error"}},
+		"Proxies":            {environ: []string{"KFACTOR_TRUSTED_PROXIES=10.0.0.0/8,nginx"}, want: []string{"KFACTOR_TRUSTED_PROXIES", "nginx", "10.0.0.0/8"}},
 		"Several":            {environ: []string{"KFACTOR_LOG=loud", "KFACTOR_X=1"}, want: []string{"KFACTOR_LOG", "KFACTOR_X"}},
 		"NotYAML":            {file: "log: [1\n", want: []string{"kfactor.yaml:"}},
 		"AList":              {file: "- log\n", want: []string{"kfactor.yaml:1:", "name: value"}},
