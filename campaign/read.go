@@ -11,6 +11,7 @@ import (
 	"unicode"
 
 	"kfactor/internal/money"
+	"kfactor/internal/spelling"
 )
 
 // maxProblems bounds what is said about one file.
@@ -460,46 +461,10 @@ func (r *reader) picture(v *value) string {
 
 // suggest says which known key was probably meant.
 func suggest(got string, known []string) string {
-	best, least := "", 1+min(len(got)/3, 3)
-	for _, k := range known {
-		if d := distance(got, k); d <= least && (best == "" || d < distance(got, best)) {
-			best = k
-		}
-	}
-	if best != "" {
-		return fmt.Sprintf("did you mean %s?", best)
+	if meant, ok := spelling.Nearest(got, known); ok {
+		return fmt.Sprintf("did you mean %s?", meant)
 	}
 	return "keys here are " + strings.Join(known, ", ")
-}
-
-// distance is how many letters must be changed, added, dropped or swapped with their neighbour to get from a to b.
-func distance(a, b string) int {
-	if len(a) > 64 {
-		return len(a)
-	}
-	a = strings.ToLower(strings.ReplaceAll(a, "-", "_"))
-	rows := make([][]int, len(a)+1)
-	for i := range rows {
-		rows[i] = make([]int, len(b)+1)
-		for j := range rows[i] {
-			switch {
-			case i == 0:
-				rows[i][j] = j
-			case j == 0:
-				rows[i][j] = i
-			default:
-				change := 1
-				if a[i-1] == b[j-1] {
-					change = 0
-				}
-				rows[i][j] = min(rows[i-1][j]+1, rows[i][j-1]+1, rows[i-1][j-1]+change)
-				if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
-					rows[i][j] = min(rows[i][j], rows[i-2][j-2]+1)
-				}
-			}
-		}
-	}
-	return rows[len(a)][len(b)]
 }
 
 // quote shows what somebody wrote, shortened.
