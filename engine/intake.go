@@ -275,7 +275,7 @@ func (in *intake) write(group []*delivery) {
 		drafts = append(drafts, d.drafts...)
 	}
 	err := in.commit(ctx, drafts)
-	if err != nil && len(group) > 1 && fault.KindOf(err) != fault.Unavailable {
+	if err != nil && len(group) > 1 && (fault.KindOf(err) != fault.Unavailable || database.IsRefused(err)) {
 		// One delivery may have spoilt it for the others.
 		for _, d := range group {
 			in.write([]*delivery{d})

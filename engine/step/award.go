@@ -105,7 +105,7 @@ func (w *World) handOver(g *reward.Grant, s *reward.Shelf, e *event.Event) error
 	case campaign.Points:
 		return w.deliver(g, s, e)
 	case campaign.Coupon:
-		if s.CouponsUsed < s.Coupons {
+		if s.CouponsUsed < s.Coupons && !w.Campaign.CatchUp { // whoever waits in front is served first
 			s.CouponsUsed++
 			g.Coupon = s.CouponsUsed
 			return w.deliver(g, s, e)
@@ -155,6 +155,7 @@ func (w *World) release(g *reward.Grant, s *reward.Shelf, e *event.Event, reason
 
 // serve gives waiting grants what there is again: stock and budget in the order of arrival, coupon codes likewise.
 func (w *World) serve(e *event.Event, detail *event.Detail) error {
+	w.Campaign.CatchUp = false
 	stuck := map[string]bool{}
 	for _, no := range w.Queues.NoCoupon {
 		g := w.Grants[no]
