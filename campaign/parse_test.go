@@ -293,9 +293,8 @@ func TestProblems(t *testing.T) {
 		}
 	})
 
-	t.Run("too much is refused quickly", func(t *testing.T) {
+	t.Run("too much is refused", func(t *testing.T) {
 		t.Parallel()
-		began := time.Now()
 		for name, source := range map[string]string{
 			"bytes":            strings.Repeat(" ", 256<<10+1),
 			"brackets":         strings.Repeat("[", 256<<10),
@@ -321,9 +320,6 @@ func TestProblems(t *testing.T) {
 			if len(problems) == 0 || len(problems) > 100 {
 				t.Errorf("%s: %d problems", name, len(problems))
 			}
-		}
-		if took := time.Since(began); took > 10*time.Second {
-			t.Errorf("it took %v", took)
 		}
 	})
 }

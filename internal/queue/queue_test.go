@@ -214,7 +214,7 @@ func TestWake(t *testing.T) {
 			if err := q.Wake(t.Context(), 1); fault.KindOf(err) != fault.Unavailable {
 				t.Errorf("%s: %v", address, err)
 			}
-			if took := time.Since(began); took > 3*time.Second {
+			if took := time.Since(began); took > 20*time.Second {
 				t.Errorf("%s: Wake took %s", address, took)
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -270,7 +270,7 @@ func TestRun(t *testing.T) {
 		if err := stop(); err != nil {
 			t.Fatal(err)
 		}
-		if took := time.Since(start); took > 10*time.Second || !ended.Load() {
+		if took := time.Since(start); took > time.Minute || !ended.Load() {
 			t.Errorf("took %s, and apply has ended: %v", took, ended.Load())
 		}
 
