@@ -56,7 +56,7 @@ func Parse(decimal, currency string) (int64, error) {
 		return 0, fault.New(fault.Invalid, "%q is not an amount; write it like %q", decimal, Format(1050, currency))
 	case len(frac) > n:
 		return 0, fault.New(fault.Invalid, "%q has more decimals than %s allows (%d)", decimal, currency, n)
-	case len(whole) > 15:
+	case len(whole) > 16:
 		return 0, fault.New(fault.Invalid, "%q is too large", decimal)
 	}
 	minor, err := strconv.ParseInt(whole+frac+strings.Repeat("0", n-len(frac)), 10, 64)
