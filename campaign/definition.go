@@ -347,3 +347,6 @@ func characters(s string) int { return utf8.RuneCountInString(s) }
 func (d *Definition) amount(minor int64) string { return money.Format(minor, d.Currency()) }
 
 const defaultCurrency = "CNY"
+
+// ValidID says whether s has the form of a campaign's id.
+func ValidID(s string) bool { return slug.MatchString(s) }

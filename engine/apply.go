@@ -200,7 +200,7 @@ func (e *Engine) read(ctx context.Context, no int64, limit int) (*batch, error) 
 // newWorld is a world in which nobody is loaded yet.
 func newWorld(row *campaignRow, d *campaign.Definition) *step.World {
 	return &step.World{
-		Number: row.No, ID: row.ID, Campaign: &row.State, Definition: d,
+		Number: row.No, ID: row.ID, Campaign: &row.State, GrantsBefore: row.State.Grants, Definition: d,
 		Revisions: map[int]*campaign.Definition{}, People: map[int64]*campaign.Person{}, Owners: map[string]int64{},
 		Credits: map[step.CreditKey]*campaign.Credit{}, Shelves: map[string]*reward.Shelf{}, Grants: map[int64]*reward.Grant{},
 	}
@@ -518,10 +518,7 @@ func (e *Engine) save(ctx context.Context, b *batch) error {
 				return database.Upsert(tx, w.ChangedShelves(), []string{"campaign", "reward"},
 					[]string{"stock", "granted", "delivered", "waitlisted", "coupons", "coupons_used"})
 			},
-			func() error {
-				return database.Upsert(tx, w.ChangedGrants(), []string{"campaign", "no"},
-					[]string{"state", "reason", "cost", "points", "coupon", "promised_by", "delivered_by", "updated_at"})
-			},
+			func() error { return saveGrants(tx, w.ChangedGrants(), w.GrantsBefore) },
 			func() error { return create(tx, w.Entries()) },
 			func() error { return addCounters(tx, w.Counters()) },
 			func() error {
@@ -534,6 +531,21 @@ func (e *Engine) save(ctx context.Context, b *batch) error {
 		}
 		return nil
 	})
+}
+
+// saveGrants writes grants: those numbered after the last one before the batch are new and must not meet another of
+// the same person, tier and reward.
+func saveGrants(tx *gorm.DB, grants []reward.Grant, before int64) error {
+	fresh := slices.IndexFunc(grants, func(g reward.Grant) bool { return g.No > before }) // they come in order
+	if fresh < 0 {
+		fresh = len(grants)
+	}
+	err := database.Upsert(tx, grants[:fresh], []string{"campaign", "no"},
+		[]string{"state", "reason", "cost", "points", "coupon", "promised_by", "delivered_by", "updated_at"})
+	if err != nil {
+		return err
+	}
+	return create(tx, grants[fresh:])
 }
 
 // create inserts rows that must not be there yet.

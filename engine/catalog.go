@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -22,7 +23,6 @@ import (
 	"kfactor/event"
 	"kfactor/internal/database"
 	"kfactor/internal/fault"
-	"kfactor/poster"
 	"kfactor/reward/ledger"
 )
 
@@ -270,7 +270,8 @@ func (e *Engine) PlanCampaign(ctx context.Context, source []byte, filename strin
 	if err != nil {
 		return Plan{}, err
 	}
-	plan := Plan{ID: d.ID, Exists: true, Status: row.Status, Revision: row.Revision, Changes: campaign.Changes(inForce, d)}
+	plan := Plan{ID: d.ID, Exists: true, Status: row.Status, Revision: row.Revision, Changes: []campaign.Change{}}
+	plan.Changes = append(plan.Changes, campaign.Changes(inForce, d)...)
 	if len(plan.Changes) > 0 {
 		plan.Revision++
 	}
@@ -327,7 +328,10 @@ func (e *Engine) launchable(ctx context.Context, row campaignRow) error {
 	if !e.Now().Before(d.Schedule.Ends) {
 		return fault.New(fault.Conflict, "the schedule ended at %s; give the campaign a later end before launching it", d.Schedule.Ends.Format(time.RFC3339))
 	}
-	return e.missing(ctx, row.No, d, "the launch")
+	if err := e.missing(ctx, row.No, d, "the launch"); err != nil {
+		return err
+	}
+	return e.printable(ctx, known{no: row.No, id: row.ID, revision: row.Revision, definition: d})
 }
 
 // WebChannel is the channel whose codes are links under the public address.
@@ -384,6 +388,9 @@ func (e *Engine) Campaigns(ctx context.Context, page Page) (List[CampaignView], 
 	if err != nil {
 		return list, err
 	}
+	if after != "" && !campaign.ValidID(after) {
+		return list, badCursor()
+	}
 	var rows []campaignRow
 	if err := e.DB.WithContext(ctx).Where("id > ?", after).Order("id").Limit(page.limit() + 1).Find(&rows).Error; err != nil {
 		return list, err
@@ -403,16 +410,18 @@ func (e *Engine) Campaigns(ctx context.Context, page Page) (List[CampaignView], 
 	return list, nil
 }
 
+var assetName = regexp.MustCompile(`^[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}$`)
+
 // PutAsset stores a file that a campaign's poster uses.
 func (e *Engine) PutAsset(ctx context.Context, id, name string, body []byte) (AssetView, error) {
 	row, err := e.campaignRow(ctx, id)
 	if err != nil {
 		return AssetView{}, err
 	}
-	if name == "" || strings.ContainsAny(name, `/\`) || strings.HasPrefix(name, ".") || !plainText(name, 100) {
-		return AssetView{}, fault.New(fault.Invalid, "%q is no name for a file; use letters, digits, dots and dashes", cutID(name))
+	if !assetName.MatchString(name) {
+		return AssetView{}, fault.New(fault.Invalid, "%q is no name for a file; use up to 100 of A-Z, a-z, 0-9, dot, dash and underscore, and no dot in front", cutID(name))
 	}
-	if err := poster.CheckAsset(name, body); err != nil {
+	if err := e.checkAsset(name, body); err != nil {
 		return AssetView{}, err
 	}
 	sum := sha256.Sum256(body)
@@ -506,9 +515,9 @@ func (e *Engine) carryOut(ctx context.Context, d *draft) (event.Event, error) {
 	case done.Seq == nil:
 		return done, fault.New(fault.Unavailable, "this was written down and is not applied yet; look again in a moment")
 	case done.Outcome == event.Refused || done.Outcome == event.Failed:
-		var detail event.Detail
-		if done.Detail != nil {
-			_ = json.Unmarshal([]byte(*done.Detail), &detail)
+		detail, err := done.Details()
+		if err != nil {
+			return done, err
 		}
 		if done.Outcome == event.Failed {
 			return done, fmt.Errorf("event %s failed: %s", done.ID, detail.Reason)

@@ -3,6 +3,7 @@
 package engine
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"log/slog"
@@ -66,8 +67,37 @@ func New(c Config) (*Engine, error) {
 		c.Avatars = fetch.New(maxAvatar, maxAvatarsCache)
 	}
 	e := &Engine{Config: c, sealer: sealer}
+	if err := e.checkSecret(); err != nil {
+		return nil, err
+	}
 	e.intake = newIntake(e)
 	return e, nil
+}
+
+// secretMark is what a database keeps of the secret it was first used with: enough to know it again.
+type secretMark struct {
+	Name string `gorm:"primaryKey"`
+	Mark []byte
+}
+
+func (secretMark) TableName() string { return "secret_marks" }
+
+// checkSecret refuses another secret than the one that people in this database were sealed with: everybody would be a
+// stranger and count again.
+func (e *Engine) checkSecret() error {
+	mark := e.sealer.Lookup(0, "kfactor secret mark")
+	ours := secretMark{Name: "secret", Mark: mark[:]}
+	if _, err := database.InsertNew(e.DB, []secretMark{ours}, "name"); err != nil {
+		return err
+	}
+	var there secretMark
+	if err := e.DB.Where("name = ?", ours.Name).Take(&there).Error; err != nil {
+		return err
+	}
+	if !bytes.Equal(there.Mark, ours.Mark) {
+		return fault.New(fault.Conflict, "KFACTOR_SECRET_KEY is not the key that this database was first used with; start with that one")
+	}
+	return nil
 }
 
 // workers is how many campaigns one process applies at once.

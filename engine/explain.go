@@ -2,7 +2,6 @@ package engine
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -49,20 +48,22 @@ var outcomeWords = map[event.Outcome]words{
 	event.LimitReached:     {"a limit was reached", "已达上限"},
 	event.BlockedOutcome:   {"blocked by an operator; unblocking lets later events count", "已被运营人员屏蔽;解除屏蔽后,之后的事件可计入"},
 	event.ConditionNotMet:  {"the task's condition was not met", "不满足任务条件"},
-	event.Applied:          {"done", "已执行"},
+	event.Applied:          {"took effect", "已生效"},
 	event.Refused:          {"refused", "被拒绝"},
 	event.Failed:           {"could not be applied and is set aside; tell the operator", "无法处理,已搁置;请联系运营人员"},
 }
 
 // reasonWords narrow an outcome.
 var reasonWords = map[string]words{
-	"actor":         {"the one who did it is blocked", "行为人被屏蔽"},
-	"inviter":       {"the inviter is blocked", "邀请人被屏蔽"},
-	"other_inviter": {"the friend counts for another inviter", "该好友已为另一位邀请人计数"},
-	"loop":          {"the inviter was invited by this person", "邀请人正是由其邀请而来"},
-	"left_later":    {"a later leaving had arrived before", "更晚的取消记录已先到达"},
-	"per_day":       {"the limit per day", "每日上限"},
-	"per_hour":      {"the limit per hour", "每小时上限"},
+	event.JoinedBefore:   {"they had joined before; nothing changed", "此前已参加,无变化"},
+	event.InviterUnknown: {"the code they said they came by is nobody's", "所填邀请码不存在"},
+	"actor":              {"the one who did it is blocked", "行为人被屏蔽"},
+	"inviter":            {"the inviter is blocked", "邀请人被屏蔽"},
+	"other_inviter":      {"the friend counts for another inviter", "该好友已为另一位邀请人计数"},
+	"loop":               {"the inviter was invited by this person", "邀请人正是由其邀请而来"},
+	"left_later":         {"a later leaving had arrived before", "更晚的取消记录已先到达"},
+	"per_day":            {"the limit per day", "每日上限"},
+	"per_hour":           {"the limit per hour", "每小时上限"},
 }
 
 // why says what an applied event led to. codes names inviters by their code where it is given.
@@ -71,11 +72,9 @@ func why(e *event.Event, codes map[int64]string) words {
 	if !ok {
 		said = words{string(e.Outcome), string(e.Outcome)}
 	}
-	var d event.Detail
-	if e.Detail != nil {
-		if err := json.Unmarshal([]byte(*e.Detail), &d); err != nil {
-			return said
-		}
+	d, err := e.Details()
+	if err != nil {
+		return said
 	}
 	if len(d.Tasks) > 0 {
 		said = words{} // the tasks say it better
@@ -87,9 +86,11 @@ func why(e *event.Event, codes map[int64]string) words {
 		said = said.and(say("tier reached: %s", "达成档位:%s", strings.Join(d.Tiers, ", ")))
 	}
 	if len(d.Grants) > 0 {
-		said = said.and(say("%d grants made or moved", "涉及 %d 笔奖励", len(d.Grants)))
+		said = said.and(say("rewards granted or changed: %d", "涉及 %d 笔奖励", len(d.Grants)))
 	}
-	if d.Reason != "" {
+	if r, known := reasonWords[d.Reason]; known {
+		said = said.and(r)
+	} else if d.Reason != "" {
 		said = said.and(words{d.Reason, d.Reason})
 	}
 	for _, f := range d.Fields {
@@ -107,7 +108,7 @@ func taskWords(t event.TaskDetail, codes map[int64]string) words {
 	said := say("task %s: %s", "任务 %s:%s", t.Task, short)
 	said.zh = fmt.Sprintf("任务 %s:%s", t.Task, outcome.zh)
 	if c := codes[t.Owner]; c != "" {
-		said.en += " for " + c
+		said.en += " [inviter " + c + "]"
 		said.zh += "(" + c + ")"
 	}
 	if t.Reason != "" {
@@ -153,7 +154,7 @@ func (e *Engine) Explain(ctx context.Context, id, text string, names bool) (Expl
 		return v, err
 	}
 	for _, g := range grants {
-		said := explainGrant(&g)
+		said := explainGrant(&g, names)
 		v.Grants = append(v.Grants, ExplainedThing{Name: fmt.Sprintf("%s.%d %s (%s)", id, g.No, g.Reward, g.Tier), State: string(g.State), Why: said.en, WhyZH: said.zh})
 	}
 	return v, nil
@@ -204,9 +205,9 @@ func (e *Engine) touching(ctx context.Context, c known, p *campaign.Person, name
 
 func explainTask(t campaign.Task, p *campaign.Person) ExplainedThing {
 	count, held := p.Facts.Counts[t.Name], p.Facts.Held[t.Name]
-	said := say("%d count", "已计 %d", count)
+	said := say("counted: %d", "已计 %d", count)
 	if held > 0 {
-		said = said.and(say("%d more wait for their hold of %s", "另有 %d 个在观察期(%s)", held, t.Hold))
+		said = said.and(say("waiting for their hold of %[2]s: %[1]d", "另有 %d 个在观察期(%s)", held, t.Hold))
 	}
 	return ExplainedThing{Name: t.Name, State: fmt.Sprint(count), Why: said.en, WhyZH: said.zh}
 }
@@ -230,7 +231,8 @@ func explainTier(t campaign.Tier, p *campaign.Person) ExplainedThing {
 	return ExplainedThing{Name: t.Name, State: "open", Why: lacking.en, WhyZH: lacking.zh}
 }
 
-func explainGrant(g *reward.Grant) words {
+// explainGrant leaves out what a reviewer wrote where names are not to be shown: it may hold some.
+func explainGrant(g *reward.Grant, names bool) words {
 	said := map[reward.State]words{
 		reward.Review:     {"stock and budget are reserved; a reviewer decides", "库存与预算已预留,等待审核"},
 		reward.Granted:    {"promised; to be delivered", "已发放,等待交付"},
@@ -248,6 +250,9 @@ func explainGrant(g *reward.Grant) words {
 		return said.and(say("the budget is used up; raise it to serve those who wait", "预算已用完,增加预算后补发"))
 	case "no_coupon_code":
 		return said.and(say("no coupon code is left; import more", "券码已用完,请导入更多券码"))
+	}
+	if !names {
+		return said
 	}
 	return said.and(words{g.Reason, g.Reason})
 }

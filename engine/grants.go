@@ -126,15 +126,52 @@ func (e *Engine) grantViews(ctx context.Context, rows []reward.Grant) ([]GrantVi
 			codes[p.Person] = p.Code
 		}
 	}
+	coupons, err := e.coupons(ctx, rows)
+	if err != nil {
+		return nil, err
+	}
 	views := make([]GrantView, 0, len(rows))
 	for _, g := range rows {
 		views = append(views, GrantView{
 			ID: fmt.Sprintf("%s.%d", ids[g.Campaign], g.No), Campaign: ids[g.Campaign], User: known[g.Person].user, Code: codes[g.Person],
 			Tier: g.Tier, Reward: g.Reward, State: string(g.State), Reason: g.Reason,
+			Coupon:    coupons[couponKey{g.Campaign, g.Reward, g.Coupon}],
 			CreatedAt: moment(g.CreatedAt), UpdatedAt: moment(g.UpdatedAt),
 		})
 	}
 	return views, nil
+}
+
+type couponKey struct {
+	campaign int64
+	reward   string
+	no       int64
+}
+
+// coupons opens the coupon codes that were handed out with grants.
+func (e *Engine) coupons(ctx context.Context, grants []reward.Grant) (map[couponKey]string, error) {
+	numbers := map[couponKey][]int64{} // by reward
+	for _, g := range grants {
+		if g.Coupon != 0 && g.State == reward.Delivered {
+			of := couponKey{campaign: g.Campaign, reward: g.Reward}
+			numbers[of] = append(numbers[of], g.Coupon)
+		}
+	}
+	opened := map[couponKey]string{}
+	for of, list := range numbers {
+		var rows []couponRow
+		if err := e.DB.WithContext(ctx).Where("campaign = ? AND reward = ? AND no IN ?", of.campaign, of.reward, list).Find(&rows).Error; err != nil {
+			return nil, err
+		}
+		for _, r := range rows {
+			text, err := e.sealer.Open(r.CodeEnc)
+			if err != nil {
+				return nil, err
+			}
+			opened[couponKey{r.Campaign, r.Reward, r.No}] = text
+		}
+	}
+	return opened, nil
 }
 
 // decisions are the verbs about a grant and the events they become.
@@ -158,7 +195,7 @@ func (e *Engine) Decide(ctx context.Context, grantID, verb, reason, by string) (
 		return GrantView{}, nowhere
 	}
 	number, err := strconv.ParseInt(grantID[dot+1:], 10, 64)
-	if err != nil || number < 1 {
+	if err != nil || number < 1 || strconv.FormatInt(number, 10) != grantID[dot+1:] {
 		return GrantView{}, nowhere
 	}
 	c, err := e.campaign(ctx, grantID[:dot])

@@ -19,8 +19,8 @@ type idempotencyRow struct {
 	Fingerprint []byte // hash of the body
 	Status      int
 	ContentType string
-	Body        []byte
-	CreatedAt   int64 `gorm:"autoCreateTime:false"`
+	Body        []byte // sealed: answers name people
+	CreatedAt   int64  `gorm:"autoCreateTime:false"`
 }
 
 func (idempotencyRow) TableName() string { return "idempotency_keys" }
@@ -60,7 +60,8 @@ func (e *Engine) Remembered(ctx context.Context, scope, key string, fingerprint 
 		case there.Status == 0:
 			return nil, fault.New(fault.Conflict, "a request with this Idempotency-Key is still under way; try again in a moment")
 		default:
-			return &StoredAnswer{Status: there.Status, ContentType: there.ContentType, Body: there.Body}, nil
+			body, err := e.sealer.Open(there.Body)
+			return &StoredAnswer{Status: there.Status, ContentType: there.ContentType, Body: []byte(body)}, err
 		}
 	}
 	return nil, fault.New(fault.Conflict, "a request with this Idempotency-Key is still under way; try again in a moment")
@@ -72,7 +73,7 @@ func (e *Engine) Remember(ctx context.Context, scope, key string, fingerprint []
 	if a.Status == 0 {
 		return db.Delete(&idempotencyRow{}).Error
 	}
-	return db.Model(&idempotencyRow{}).Updates(map[string]any{"status": a.Status, "content_type": a.ContentType, "body": a.Body}).Error
+	return db.Model(&idempotencyRow{}).Updates(map[string]any{"status": a.Status, "content_type": a.ContentType, "body": e.sealer.Seal(string(a.Body))}).Error
 }
 
 func idempotencyScope(scope, key string) []byte {

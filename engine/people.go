@@ -67,6 +67,10 @@ func (e *Engine) Join(ctx context.Context, id string, j Joining) (v ParticipantV
 	case event.LimitReached:
 		return v, false, fault.New(fault.Conflict, "campaign %q has as many participants as it may have", id)
 	}
+	detail, err := done.Details()
+	if err != nil {
+		return v, false, err
+	}
 	if err := e.dress(ctx, done.Person, j); err != nil {
 		return v, false, err
 	}
@@ -75,7 +79,7 @@ func (e *Engine) Join(ctx context.Context, id string, j Joining) (v ParticipantV
 		return v, false, err
 	}
 	v, err = e.view(ctx, c, &p, true)
-	return v, true, err
+	return v, detail.Reason != event.JoinedBefore, err
 }
 
 func checkJoining(j *Joining) error {
@@ -201,7 +205,8 @@ func (e *Engine) looks(ctx context.Context, people []int64) (map[int64]looks, er
 			nickname, err2 := e.sealer.Open(r.NicknameEnc)
 			avatar, err3 := e.sealer.Open(r.AvatarEnc)
 			if err := errors.Join(err1, err2, err3); err != nil {
-				return nil, err
+				// One row that does not open must not take the others with it.
+				e.Log.Error("a person's row does not open", "person", r.No, "err", err)
 			}
 			opened[r.No] = looks{user, nickname, avatar}
 		}
@@ -303,16 +308,17 @@ func (e *Engine) Wallet(ctx context.Context, id, text string) ([]WalletItem, err
 	if err != nil {
 		return nil, err
 	}
+	coupons, err := e.coupons(ctx, grants)
+	if err != nil {
+		return nil, err
+	}
 	items := []WalletItem{}
 	for _, g := range grants {
-		item := WalletItem{Reward: g.Reward, Tier: g.Tier, State: string(g.State), Title: g.Reward}
+		item := WalletItem{
+			Reward: g.Reward, Tier: g.Tier, State: string(g.State), Title: g.Reward, Coupon: coupons[couponKey{g.Campaign, g.Reward, g.Coupon}],
+		}
 		if r := c.definition.Reward(g.Reward); r != nil && r.Title != "" {
 			item.Title = r.Title
-		}
-		if g.Coupon != 0 && g.State == reward.Delivered {
-			if item.Coupon, err = e.coupon(ctx, c.no, g.Reward, g.Coupon); err != nil {
-				return nil, err
-			}
 		}
 		items = append(items, item)
 	}
@@ -329,14 +335,6 @@ type couponRow struct {
 }
 
 func (couponRow) TableName() string { return "coupons" }
-
-func (e *Engine) coupon(ctx context.Context, no int64, name string, number int64) (string, error) {
-	var row couponRow
-	if err := e.DB.WithContext(ctx).Where("campaign = ? AND reward = ? AND no = ?", no, name, number).Take(&row).Error; err != nil {
-		return "", err
-	}
-	return e.sealer.Open(row.CodeEnc)
-}
 
 // addCoupons is the extra work of the draft that imports codes: it writes those that are new and tells the draft the
 // number of the last. Of two imports at once one has to begin again, since numbers are unique.

@@ -84,6 +84,8 @@ type presses struct {
 	mu   sync.Mutex
 	per  map[pressKey]*pressEntry
 	turn int64
+
+	decoding sync.Mutex // held while large pictures are decoded, so that their memory is needed once
 }
 
 type pressKey struct {
@@ -161,15 +163,11 @@ func (e *Engine) Poster(ctx context.Context, text, variant, format string) (etag
 	} else if !hasVariant(c.definition, variant) {
 		return "", nil, fault.New(fault.NotFound, "this poster has no variant %q", cutID(variant))
 	}
-	var files []assetRow
-	if err := e.DB.WithContext(ctx).Where("campaign = ?", c.no).Order("name").Find(&files).Error; err != nil {
+	files, err := e.fileSums(ctx, c.no)
+	if err != nil {
 		return "", nil, err
 	}
-	sums := sha256.New()
-	for _, f := range files {
-		fmt.Fprintf(sums, "%s %s\n", f.Name, f.SHA256)
-	}
-	key := pressKey{c.no, c.revision, variant, hex.EncodeToString(sums.Sum(nil))}
+	key := pressKey{c.no, c.revision, variant, files}
 	known, err := e.looks(ctx, []int64{p.Person})
 	if err != nil {
 		return "", nil, err
@@ -188,7 +186,8 @@ func (e *Engine) Poster(ctx context.Context, text, variant, format string) (etag
 		began := time.Now()
 		press, err := e.press(ctx, c, key)
 		if err != nil {
-			return err
+			// It is the campaign's file that is wrong, nothing that a visitor could mend.
+			return fmt.Errorf("compile the poster of campaign %s: %v", c.id, err) //nolint:errorlint // its kind must not show
 		}
 		if err := press.Print(w, format, person); err != nil {
 			return err
@@ -210,10 +209,50 @@ func hasVariant(d *campaign.Definition, name string) bool {
 	return false
 }
 
+// checkAsset checks an uploaded file, one at a time: a picture takes much memory while it is decoded.
+func (e *Engine) checkAsset(name string, body []byte) error {
+	e.presses.decoding.Lock()
+	defer e.presses.decoding.Unlock()
+	return poster.CheckAsset(name, body)
+}
+
+// printable says whether all posters of a campaign can be printed with the files that are there.
+func (e *Engine) printable(ctx context.Context, c known) error {
+	variants := []string{""}
+	for _, v := range c.definition.Poster.Variants {
+		variants = append(variants, v.Name)
+	}
+	files, err := e.fileSums(ctx, c.no)
+	if err != nil {
+		return err
+	}
+	for _, v := range variants {
+		if _, err := e.press(ctx, c, pressKey{c.no, c.revision, v, files}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fileSums is a hash over all files of a campaign.
+func (e *Engine) fileSums(ctx context.Context, no int64) (string, error) {
+	var files []assetRow
+	if err := e.DB.WithContext(ctx).Where("campaign = ?", no).Order("name").Find(&files).Error; err != nil {
+		return "", err
+	}
+	sums := sha256.New()
+	for _, f := range files {
+		fmt.Fprintf(sums, "%s %s\n", f.Name, f.SHA256)
+	}
+	return hex.EncodeToString(sums.Sum(nil)), nil
+}
+
 // press compiles a poster once and keeps it.
 func (e *Engine) press(ctx context.Context, c known, key pressKey) (*poster.Press, error) {
 	entry := e.presses.entry(key)
 	entry.once.Do(func() {
+		e.presses.decoding.Lock()
+		defer e.presses.decoding.Unlock()
 		entry.press, entry.err = poster.Compile(PosterTemplate(c.definition, key.variant), func(name string) ([]byte, error) {
 			return e.asset(context.WithoutCancel(ctx), c.no, name)
 		})

@@ -2,14 +2,16 @@ package engine
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/base64"
+	"encoding/csv"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
 	"strings"
+	"time"
 
 	"gorm.io/gorm"
 
@@ -17,6 +19,7 @@ import (
 	"kfactor/engine/step"
 	"kfactor/event"
 	"kfactor/funnel"
+	"kfactor/internal/code"
 	"kfactor/internal/fault"
 	"kfactor/reward"
 )
@@ -94,7 +97,7 @@ func (e *Engine) eventViews(ctx context.Context, rows []event.Event, names bool)
 	for i := range rows {
 		r := &rows[i]
 		v := EventView{
-			ID: r.ID, Type: r.Type, User: known[r.Person].user, Code: r.Code, Time: moment(r.Time), Seq: r.Seq,
+			ID: r.ID, Type: r.Type, User: known[r.Person].user, Code: shownCode(r.Code), Time: moment(r.Time), Seq: r.Seq,
 			Outcome: string(r.Outcome), System: r.System,
 		}
 		if r.Data != nil && names {
@@ -106,6 +109,14 @@ func (e *Engine) eventViews(ctx context.Context, rows []event.Event, names bool)
 		views = append(views, v)
 	}
 	return views, nil
+}
+
+// shownCode is a code as participants have it, whatever case it was sent in; what is no code is shown as sent.
+func shownCode(sent string) string {
+	if c, ok := code.Parse(sent); ok {
+		return c
+	}
+	return sent
 }
 
 // Funnel reports how far people got, from counters alone.
@@ -124,13 +135,18 @@ func (e *Engine) Funnel(ctx context.Context, id string, q FunnelQuery) (FunnelVi
 	view := FunnelView{Campaign: id, Groups: []FunnelGroup{}}
 	db := e.DB.WithContext(ctx).Where("campaign = ? AND stage IN ?", c.no, c.definition.Funnel)
 	zone := c.definition.Schedule.Location()
+	// Counters are kept by day: the answer says from the beginning of which day to the end of which it counts.
 	if !q.From.IsZero() {
-		view.From = &q.From
-		db = db.Where("day >= ?", funnel.Day(q.From.UnixMilli(), zone))
+		y, m, d := q.From.In(zone).Date()
+		from := time.Date(y, m, d, 0, 0, 0, 0, zone)
+		view.From = &from
+		db = db.Where("day >= ?", funnel.Day(from.UnixMilli(), zone))
 	}
 	if !q.To.IsZero() {
-		view.To = &q.To
-		db = db.Where("day <= ?", funnel.Day(q.To.UnixMilli(), zone))
+		y, m, d := q.To.In(zone).Date()
+		to := time.Date(y, m, d+1, 0, 0, 0, 0, zone).Add(-time.Second)
+		view.To = &to
+		db = db.Where("day <= ?", funnel.Day(to.UnixMilli(), zone))
 	}
 	// The sums are made where the counters are: as many rows come back as the answer has.
 	columns := "stage, SUM(events) AS events, SUM(users) AS users"
@@ -259,26 +275,39 @@ func (e *Engine) ImportCoupons(ctx context.Context, id, name string, codes io.Re
 	return CouponImport{Imported: imported, Duplicates: len(list) - imported}, nil
 }
 
-// readCoupons reads codes one a line; a byte order mark, blank lines and quotes around a code are let go.
+// couponHeaders are first lines that name the column.
+var couponHeaders = []string{"code", "codes", "coupon", "coupon_code", "券码"}
+
+// readCoupons reads codes one a line, as CSV of one column; a byte order mark, blank lines and a header are let go.
 func readCoupons(r io.Reader) ([]string, error) {
+	buffered := bufio.NewReader(r)
+	if mark, _ := buffered.Peek(3); string(mark) == "\uFEFF" {
+		_, _ = buffered.Discard(3)
+	}
+	in := csv.NewReader(buffered)
+	in.FieldsPerRecord, in.TrimLeadingSpace = -1, true
 	var list []string
-	scan := bufio.NewScanner(r)
-	scan.Buffer(nil, 64<<10)
-	for n := 1; scan.Scan(); n++ {
-		line := bytes.TrimSpace(bytes.TrimPrefix(scan.Bytes(), []byte("\uFEFF")))
-		line = bytes.Trim(line, `"`)
+	for {
+		row, err := in.Read()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return nil, fault.Wrap(fault.Invalid, err, "the codes could not be read as CSV: %v; write one code a line", err)
+		}
+		n, _ := in.FieldPos(0)
+		one := strings.TrimSpace(row[0])
 		switch {
-		case len(line) == 0:
+		case len(row) > 1:
+			return nil, fault.New(fault.Invalid, "line %d has %d columns; write one code a line", n, len(row))
+		case one == "" || len(list) == 0 && slices.Contains(couponHeaders, strings.ToLower(one)):
 			continue
-		case bytes.ContainsRune(line, ',') || !plainText(string(line), maxCouponCode):
+		case !plainText(one, maxCouponCode):
 			return nil, fault.New(fault.Invalid, "line %d is no coupon code; write one code a line, at most %d characters, in UTF-8", n, maxCouponCode)
 		case len(list) == maxCoupons:
 			return nil, fault.New(fault.TooLarge, "more than %d codes; send them in several parts", maxCoupons)
 		}
-		list = append(list, string(line))
-	}
-	if err := scan.Err(); err != nil {
-		return nil, fault.Wrap(fault.Invalid, err, "the codes could not be read; write one code a line")
+		list = append(list, one)
 	}
 	if len(list) == 0 {
 		return nil, fault.New(fault.Invalid, "there is no code in this; write one code a line")

@@ -182,10 +182,7 @@ func (r *replay) batch(ctx context.Context, row *campaignRow, stored []event.Eve
 	b := &batch{row: *row, events: slices.Clone(stored)}
 	b.world = newWorld(&b.row, d)
 	if stored[0].Outcome == event.Failed {
-		var why event.Detail
-		if stored[0].Detail != nil {
-			_ = json.Unmarshal([]byte(*stored[0].Detail), &why) // what does not read will not hash alike either
-		}
+		why, _ := stored[0].Details() // what does not read will not hash alike either
 		b.world.Fail(&b.events[0], errors.New(why.Reason))
 	} else if err := r.work(ctx, b); err != nil {
 		var unfit poisonError

@@ -195,6 +195,7 @@ type GrantView struct {
 	Reward    string    `json:"reward"`
 	State     string    `json:"state"`
 	Reason    string    `json:"reason"`
+	Coupon    string    `json:"coupon,omitempty"` // the coupon code that was handed out
 	CreatedAt time.Time `json:"created_at"`
 	UpdatedAt time.Time `json:"updated_at"`
 }

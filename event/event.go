@@ -5,6 +5,7 @@ package event
 import (
 	"crypto/sha256"
 	"encoding/binary"
+	"encoding/json"
 )
 
 // Limits on what comes from outside.
@@ -82,6 +83,12 @@ const (
 	Failed  Outcome = "failed"  // applying it alone failed; Detail holds the error, nothing was changed
 )
 
+// Reasons that narrow a join.
+const (
+	JoinedBefore   = "joined_before"   // nothing changed
+	InviterUnknown = "inviter_unknown" // the code they said they came by is nobody's
+)
+
 // Detail is what an outcome was reached by: enough to say why in words later.
 type Detail struct {
 	Reason string       `json:"reason,omitempty"` // a word that narrows the outcome, or a refusal's sentence
@@ -89,6 +96,16 @@ type Detail struct {
 	Tiers  []string     `json:"tiers,omitempty"`  // reached by this event
 	Grants []int64      `json:"grants,omitempty"` // numbers of the grants it made or moved
 	Fields []string     `json:"fields,omitempty"` // of a refused revision
+}
+
+// Details reads an applied event's detail; it is empty where nothing was added.
+func (e *Event) Details() (Detail, error) {
+	var d Detail
+	if e.Detail == nil {
+		return d, nil
+	}
+	err := json.Unmarshal([]byte(*e.Detail), &d)
+	return d, err
 }
 
 // TaskDetail is what one task made of the event.

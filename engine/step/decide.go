@@ -169,6 +169,7 @@ func (w *World) revise(e *event.Event, order Order, detail *event.Detail) error 
 func (w *World) join(e *event.Event, order Order, detail *event.Detail) (event.Outcome, error) {
 	p := w.person(e.Person)
 	if p.Joined() {
+		detail.Reason = event.JoinedBefore
 		return event.Applied, nil
 	}
 	if w.Campaign.Status != campaign.Live {
@@ -187,6 +188,8 @@ func (w *World) join(e *event.Event, order Order, detail *event.Detail) (event.O
 		if err := w.adopt(moment{Event: e, actor: p, owner: owner, detail: detail}); err != nil {
 			return "", err
 		}
+	} else if order.InvitedBy != "" {
+		detail.Reason = event.InviterUnknown
 	}
 	return event.Applied, w.tiers(p, e, detail)
 }

@@ -57,6 +57,8 @@ type World struct {
 	Grants     map[int64]*reward.Grant
 	Queues     Queues
 
+	GrantsBefore int64 // number of the last grant before this batch
+
 	changed struct {
 		people  map[int64]bool
 		credits map[CreditKey]bool

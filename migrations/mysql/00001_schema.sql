@@ -3,7 +3,7 @@
 
 CREATE TABLE IF NOT EXISTS campaigns (
   no BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY,
-  id VARCHAR(64) NOT NULL,
+  id VARBINARY(64) NOT NULL,
   status VARCHAR(16) NOT NULL,
   revision INT NOT NULL,
   seq BIGINT NOT NULL DEFAULT 0,
@@ -125,7 +125,7 @@ CREATE TABLE IF NOT EXISTS grants (
   campaign BIGINT NOT NULL,
   no BIGINT NOT NULL,
   person BIGINT NOT NULL,
-  tier VARCHAR(64) NOT NULL,
+  tier VARBINARY(256) NOT NULL,
   reward VARCHAR(32) NOT NULL,
   state VARCHAR(16) NOT NULL,
   reason VARCHAR(255) NOT NULL,
@@ -203,7 +203,13 @@ CREATE TABLE IF NOT EXISTS idempotency_keys (
   KEY idempotency_keys_by_created_at (created_at)
 ) DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
 
+CREATE TABLE IF NOT EXISTS secret_marks (
+  name VARCHAR(32) NOT NULL PRIMARY KEY,
+  mark BINARY(16) NOT NULL
+) DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
+
 -- +goose Down
+DROP TABLE IF EXISTS secret_marks;
 DROP TABLE IF EXISTS idempotency_keys;
 DROP TABLE IF EXISTS api_keys;
 DROP TABLE IF EXISTS funnel_counters;

@@ -203,7 +203,13 @@ CREATE TABLE IF NOT EXISTS idempotency_keys (
 );
 CREATE INDEX IF NOT EXISTS idempotency_keys_by_created_at ON idempotency_keys (created_at);
 
+CREATE TABLE IF NOT EXISTS secret_marks (
+  name TEXT NOT NULL PRIMARY KEY,
+  mark BLOB NOT NULL
+);
+
 -- +goose Down
+DROP TABLE IF EXISTS secret_marks;
 DROP TABLE IF EXISTS idempotency_keys;
 DROP TABLE IF EXISTS api_keys;
 DROP TABLE IF EXISTS funnel_counters;
