@@ -45,6 +45,15 @@ func openSQLite(ctx context.Context, path string) (*gorm.DB, error) {
 		return nil, fault.Wrap(fault.Invalid, err, "database address: the folder %s cannot be made: %v", filepath.Dir(path), err)
 	}
 
+	// The file holds what people did: it is its owner's alone. What SQLite makes beside it gets the same mode.
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fault.Wrap(fault.Invalid, err, "the database file %s cannot be opened: %v", path, err)
+	}
+	if err := file.Close(); err != nil {
+		return nil, err
+	}
+
 	shared := url.Values{"_pragma": {
 		"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)",
 		"temp_store(MEMORY)", "cache_size(-16000)", "journal_size_limit(67108864)",
