@@ -1,6 +1,9 @@
 package poster_test
 
 import (
+	"image"
+	"image/color"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -113,6 +116,69 @@ func TestCompile(t *testing.T) {
 		}
 		if _, err := poster.Compile(template, nil); fault.KindOf(err) != fault.NotFound {
 			t.Errorf("without assets: %v", err)
+		}
+	})
+
+	t.Run("AFileIsDecodedOnceHoweverOftenItIsShown", func(t *testing.T) {
+		template := autumn()
+		template.Layers = append(template.Layers,
+			poster.Layer{Image: &poster.Image{Source: "badge.png", X: 300, Y: 40}},
+			poster.Layer{Image: &poster.Image{Source: "autumn.jpg", X: 700, Y: 40, Width: 100}},
+			poster.Layer{Image: &poster.Image{Source: "logo.png", X: 500, Y: 40, Width: 50}},
+		)
+		asked := map[string]int{}
+		press, err := poster.Compile(template, func(name string) ([]byte, error) {
+			asked[name]++
+			return assets(name)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if asked["autumn.jpg"] != 1 || asked["badge.png"] != 1 || asked["logo.png"] != 1 {
+			t.Errorf("asked for %v", asked)
+		}
+		img := decode(t, printed(t, press, "png", lin()))
+		for _, shown := range []image.Rectangle{image.Rect(300, 40, 420, 160), image.Rect(40, 40, 160, 160)} {
+			if at := shown.Min.Add(shown.Size().Div(2)); distance(img.At(at.X, at.Y), color.RGBA{R: 0xff, G: 0xc1, B: 0x07, A: 255}) > 40 {
+				t.Errorf("no badge at %v: %v", at, img.At(at.X, at.Y))
+			}
+		}
+	})
+
+	t.Run("ALargeBackgroundIsLetGo", func(t *testing.T) {
+		large := encodePNG(&image.Gray{Pix: make([]byte, 4000*4000), Stride: 4000, Rect: image.Rect(0, 0, 4000, 4000)})
+		template := spring()
+		template.Background = "large.png"
+		template.Layers[1].QR.Logo, template.Layers[1].QR.Level = "large.png", "H"
+		var before, after runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&before)
+		press, err := poster.Compile(template, func(string) ([]byte, error) { return large, nil })
+		if err != nil {
+			t.Fatal(err)
+		}
+		runtime.ReadMemStats(&after)
+		if used := after.TotalAlloc - before.TotalAlloc; used > 60<<20 {
+			t.Errorf("compiling takes %d MiB for a picture of 16", used>>20)
+		}
+		runtime.GC()
+		runtime.ReadMemStats(&after)
+		if kept := int64(after.HeapAlloc) - int64(before.HeapAlloc); kept > 8<<20 {
+			t.Errorf("the press keeps %d MiB", kept>>20)
+		}
+		if img := decode(t, printed(t, press, "png", lin())); distance(img.At(100, 700), color.Black) > 8 {
+			t.Errorf("the background is %v", img.At(100, 700))
+		}
+	})
+
+	t.Run("PicturesWithoutEndAreRefused", func(t *testing.T) {
+		template := poster.Template{Width: 4096, Height: 4096}
+		for range 6 {
+			template.Layers = append(template.Layers, poster.Layer{Image: &poster.Image{Source: "badge.png", Width: 4096}})
+		}
+		_, err := poster.Compile(template, assets)
+		if fault.KindOf(err) != fault.TooLarge || !strings.Contains(err.Error(), "layers[4].image.source: the pictures on the poster cover more than") {
+			t.Errorf("got %v", err)
 		}
 	})
 }

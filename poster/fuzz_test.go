@@ -16,10 +16,12 @@ func FuzzDecodeImage(f *testing.F) {
 	f.Add(encodeJPEG(gradient(4, 4)))
 	f.Add(turned(6))
 	f.Add(header(10000, 5000))
+	f.Add(claiming(200, 200, 16, 6, 1))
+	f.Add(framed(200, 200, 0xc2, 0x22))
 	f.Add([]byte("GIF89a\x01\x00\x01\x00\x00\x00\x00,\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x02D\x01\x00;"))
 	f.Add([]byte("RIFF\x1a\x00\x00\x00WEBPVP8L\r\x00\x00\x00/\x00\x00\x00\x10\x07\x10\x11\x11\x88\x88\xfe\x07\x00"))
 	f.Add([]byte("\x00\x01\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00cmap"))
-	limits := poster.Limits{Bytes: 1 << 20, Pixels: 1 << 16}
+	limits := poster.Limits{Bytes: 1 << 20, Pixels: 1 << 16, Memory: 1 << 20}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		img, err := poster.DecodeImage(b, limits)
 		if (img == nil) == (err == nil) {

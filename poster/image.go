@@ -2,11 +2,14 @@ package poster
 
 import (
 	"bytes"
+	"errors"
+	"fmt"
 	"image"
 	"image/color"
 	"image/gif"
 	"image/jpeg"
 	"image/png"
+	"io"
 	"strings"
 
 	"github.com/go-text/typesetting/font/opentype"
@@ -20,12 +23,13 @@ import (
 type Limits struct {
 	Bytes  int
 	Pixels int
+	Memory int // bytes that decoding may hold at once
 }
 
 // AssetLimits bound backgrounds, logos and pictures; AvatarLimits what people show of themselves.
 var (
-	AssetLimits  = Limits{Bytes: 10 << 20, Pixels: 40_000_000}
-	AvatarLimits = Limits{Bytes: 5 << 20, Pixels: 16_000_000}
+	AssetLimits  = Limits{Bytes: 10 << 20, Pixels: 40_000_000, Memory: 160 << 20}
+	AvatarLimits = Limits{Bytes: 5 << 20, Pixels: 16_000_000, Memory: 64 << 20}
 )
 
 // maxScans bounds the scans of a JPEG. A progressive one needs about ten; each costs a pass over the whole picture
@@ -64,9 +68,9 @@ func codecOf(b []byte) (codec, string) {
 	return codec{}, ""
 }
 
-// DecodeImage reads a PNG, JPEG, WebP or GIF (its first frame) the right way up. Bytes and pixels are held against
-// the limits by the header alone, before memory is taken for the picture. Beyond them the fault is TooLarge, for
-// other formats Unsupported, for broken files Invalid.
+// DecodeImage reads a PNG, JPEG, WebP or GIF (of moving ones the first frame) the right way up. Bytes, pixels and
+// memory are held against the limits by the header alone, before memory is taken for the picture. Beyond them the
+// fault is TooLarge, for other formats Unsupported, for broken files Invalid.
 func DecodeImage(b []byte, limits Limits) (img image.Image, err error) {
 	c, format, _, err := inspect(b, limits)
 	if err != nil {
@@ -74,17 +78,25 @@ func DecodeImage(b []byte, limits Limits) (img image.Image, err error) {
 	}
 	defer func() {
 		if r := recover(); r != nil {
-			img, err = nil, fault.New(fault.Invalid, "the %s is broken: %v", strings.ToUpper(format), r)
+			img, err = nil, unreadable(format, fmt.Errorf("decoding panicked: %v", r))
 		}
 	}()
 	img, err = c.decode(b)
 	if err != nil {
-		return nil, fault.Wrap(fault.Invalid, err, "the %s cannot be read: %v", strings.ToUpper(format), err)
+		return nil, unreadable(format, err)
 	}
 	if size := img.Bounds(); size.Dx() <= 0 || size.Dy() <= 0 || size.Dx()*size.Dy() > limits.Pixels {
 		return nil, fault.New(fault.Invalid, "the %s has no sensible size", strings.ToUpper(format))
 	}
 	return img, nil
+}
+
+// unreadable says what is wrong with a picture and what to do about it.
+func unreadable(format string, cause error) *fault.Error {
+	if strings.Contains(cause.Error(), "4-component JPEG") {
+		return fault.Wrap(fault.Invalid, cause, "the JPEG is in CMYK, the colours of printing presses, and does not say how; save it as RGB")
+	}
+	return fault.Wrap(fault.Invalid, cause, "the %s is cut short or damaged; save it again, or send the whole file", strings.ToUpper(format))
 }
 
 // inspect looks at the header only.
@@ -99,12 +111,12 @@ func inspect(b []byte, limits Limits) (c codec, format string, cfg image.Config,
 	}
 	defer func() {
 		if r := recover(); r != nil {
-			err = fault.New(fault.Invalid, "the %s is broken: %v", strings.ToUpper(format), r)
+			err = unreadable(format, fmt.Errorf("decoding panicked: %v", r))
 		}
 	}()
 	cfg, err = c.config(b)
 	if err != nil {
-		return c, format, cfg, fault.Wrap(fault.Invalid, err, "the %s cannot be read: %v", strings.ToUpper(format), err)
+		return c, format, cfg, unreadable(format, err)
 	}
 	if cfg.Width <= 0 || cfg.Height <= 0 {
 		return c, format, cfg, fault.New(fault.Invalid, "the %s is empty", strings.ToUpper(format))
@@ -114,6 +126,17 @@ func inspect(b []byte, limits Limits) (c codec, format string, cfg image.Config,
 			"the image is %d x %d, %.1f megapixels; at most %.0f are taken: make it smaller, twice the poster's size is plenty",
 			cfg.Width, cfg.Height, float64(pixels)/1e6, float64(limits.Pixels)/1e6)
 	}
+	if format == "png" && !bytes.HasPrefix(b[12:], []byte("IHDR")) {
+		return c, format, cfg, unreadable(format, errors.New("its header is not first"))
+	}
+	memory, mend := needs(b, format, cfg)
+	if memory > int64(limits.Memory) {
+		return c, format, cfg, fault.New(fault.TooLarge, "decoding the image takes %d MiB of memory, more than %d; %s",
+			(memory+1<<20-1)>>20, limits.Memory>>20, mend)
+	}
+	if format == "png" && !plausible(b, cfg) {
+		return c, format, cfg, unreadable(format, io.ErrUnexpectedEOF)
+	}
 	if format == "jpeg" && bytes.Count(b, []byte("\xff\xda")) > maxScans {
 		return c, format, cfg, fault.New(fault.Invalid, "the JPEG has more than %d scans; save it again as an ordinary one", maxScans)
 	}
@@ -121,8 +144,7 @@ func inspect(b []byte, limits Limits) (c codec, format string, cfg image.Config,
 }
 
 // CheckAsset says whether a file may be uploaded under the name: a PNG or JPEG within AssetLimits, or a TTF or OTF
-// font within the same number of bytes. Pictures are judged by their header; what only decoding shows is found by
-// Compile.
+// font within the same number of bytes. Pictures are decoded in full, so that what is taken can be printed.
 func CheckAsset(name string, b []byte) error {
 	if len(b) > AssetLimits.Bytes {
 		return fault.New(fault.TooLarge, "%s has %.1f MiB; at most %d MiB are taken",
@@ -142,6 +164,9 @@ func CheckAsset(name string, b []byte) error {
 	if format != "png" && format != "jpeg" {
 		return fault.New(fault.Unsupported, "%s is a %s; save it as PNG or JPEG", name, strings.ToUpper(format))
 	}
+	if _, err := DecodeImage(b, AssetLimits); err != nil {
+		return fault.Wrap(fault.KindOf(err), err, "%s: %v", name, err)
+	}
 	return nil
 }
 
@@ -149,7 +174,7 @@ func CheckAsset(name string, b []byte) error {
 func checkFont(name string, b []byte) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			err = fault.New(fault.Invalid, "%s is a broken font: %v", name, r)
+			err = fault.Wrap(fault.Invalid, fmt.Errorf("reading panicked: %v", r), "%s is a broken font; take another", name)
 		}
 	}()
 	font, err := opentype.NewLoader(bytes.NewReader(b))
@@ -178,14 +203,16 @@ func orient(img image.Image, orientation int) image.Image {
 	if orientation <= 1 || orientation > 8 {
 		return img
 	}
-	from := toRGBA(img)
-	w, h := from.Rect.Dx(), from.Rect.Dy()
+	b := img.Bounds()
+	w, h := b.Dx(), b.Dy()
 	tw, th := w, h
 	if orientation >= 5 {
 		tw, th = h, w
 	}
 	to := image.NewRGBA(image.Rect(0, 0, tw, th))
+	from := image.NewRGBA(image.Rect(0, 0, w, 1)) // a row at a time: a whole copy would be as large again
 	for y := range h {
+		draw.Draw(from, from.Rect, img, image.Pt(b.Min.X, b.Min.Y+y), draw.Src)
 		for x := range w {
 			tx, ty := x, y
 			switch orientation {
@@ -204,21 +231,10 @@ func orient(img image.Image, orientation int) image.Image {
 			case 8:
 				tx, ty = y, w-1-x
 			}
-			copy(to.Pix[ty*to.Stride+tx*4:][:4], from.Pix[y*from.Stride+x*4:][:4])
+			copy(to.Pix[ty*to.Stride+tx*4:][:4], from.Pix[x*4:][:4])
 		}
 	}
 	return to
-}
-
-// toRGBA gives the picture as an *image.RGBA whose corner is 0,0.
-func toRGBA(img image.Image) *image.RGBA {
-	if rgba, ok := img.(*image.RGBA); ok && rgba.Rect.Min == (image.Point{}) {
-		return rgba
-	}
-	b := img.Bounds()
-	rgba := image.NewRGBA(image.Rect(0, 0, b.Dx(), b.Dy()))
-	draw.Draw(rgba, rgba.Rect, img, b.Min, draw.Src)
-	return rgba
 }
 
 // cover scales the picture until it covers w x h, cuts what sticks out evenly on both sides, and lays it on the
@@ -241,10 +257,23 @@ func cover(img image.Image, w, h int, ground color.Color) *image.RGBA {
 	return to
 }
 
+// maxScratch bounds what one of the better kernels takes beside the picture, in bytes: 32 for each column that is
+// drawn of each row that is read, which for large pictures is many times the picture itself.
+const maxScratch = 32 << 20
+
 // scale draws a part of a picture into a rectangle.
 func scale(to *image.RGBA, into image.Rectangle, img image.Image, part image.Rectangle) {
 	if into.Size() == part.Size() {
 		draw.Draw(to, into, img, part.Min, draw.Over)
+		return
+	}
+	if into.Dx()*part.Dy()*32 > maxScratch {
+		// Four neighbours are enough where less than every second pixel is left out.
+		if nx, ny := part.Dx()/into.Dx(), part.Dy()/into.Dy(); nx > 1 || ny > 1 {
+			small := averaged(img, part, max(1, nx), max(1, ny))
+			img, part = small, small.Rect
+		}
+		draw.ApproxBiLinear.Scale(to, into, img, part, draw.Over, nil)
 		return
 	}
 	kernel := draw.CatmullRom
@@ -252,6 +281,29 @@ func scale(to *image.RGBA, into image.Rectangle, img image.Image, part image.Rec
 		kernel = draw.BiLinear // averages just as well when much smaller, at half the work
 	}
 	kernel.Scale(to, into, img, part, draw.Over, nil)
+}
+
+// averaged makes one pixel of every nx x ny; what is left over at the right and bottom, less than one, goes.
+func averaged(img image.Image, part image.Rectangle, nx, ny int) *image.RGBA {
+	to := image.NewRGBA(image.Rect(0, 0, part.Dx()/nx, part.Dy()/ny))
+	row := image.NewRGBA(image.Rect(0, 0, to.Rect.Dx()*nx, 1))
+	sums := make([]uint32, to.Rect.Dx()*4)
+	for y := range to.Rect.Dy() {
+		clear(sums)
+		for i := range ny {
+			draw.Draw(row, row.Rect, img, image.Pt(part.Min.X, part.Min.Y+y*ny+i), draw.Src)
+			for x := range row.Rect.Dx() {
+				for c := range 4 {
+					sums[x/nx*4+c] += uint32(row.Pix[x*4+c])
+				}
+			}
+		}
+		n := uint32(nx * ny)
+		for i, sum := range sums {
+			to.Pix[y*to.Stride+i] = uint8((sum + n/2) / n)
+		}
+	}
+	return to
 }
 
 // fit gives the size of a picture that is to have the width and height, of which 0 follows from the other and both

@@ -9,6 +9,7 @@ import (
 	"image/color"
 	"image/gif"
 	"os"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -44,7 +45,110 @@ func turned(orientation uint16) []byte {
 	return bytes.Join([][]byte{plain[:2], segment, exif, plain[2:]}, nil)
 }
 
+// chunk is one of a PNG's.
+func chunk(kind string, body ...byte) []byte {
+	b := binary.BigEndian.AppendUint32(nil, uint32(len(body)))
+	b = append(append(b, kind...), body...)
+	return binary.BigEndian.AppendUint32(b, crc32.ChecksumIEEE(b[4:]))
+}
+
+// claiming is a PNG whose header claims what it is, with a few bytes of pixels.
+func claiming(w, h uint32, depth, kind, interlaced byte) []byte {
+	body := binary.BigEndian.AppendUint32(nil, w)
+	body = append(binary.BigEndian.AppendUint32(body, h), depth, kind, 0, 0, interlaced)
+	return bytes.Join([][]byte{
+		[]byte("\x89PNG\r\n\x1a\n"), chunk("IHDR", body...),
+		chunk("IDAT", 0x78, 0x9c, 1, 2, 3, 4, 5, 6, 7, 8), chunk("IEND"),
+	}, nil)
+}
+
+// framed is the beginning of a JPEG up to its frame header: three components, the first with the sampling.
+func framed(w, h uint16, marker, sampling byte) []byte {
+	b := []byte{0xff, 0xd8, 0xff, marker, 0, 17, 8}
+	b = binary.BigEndian.AppendUint16(b, h)
+	b = binary.BigEndian.AppendUint16(b, w)
+	return append(b, 3, 1, sampling, 0, 2, 0x11, 0, 3, 0x11, 0, 0xff, 0xda, 0, 2)
+}
+
 func TestDecodeImage(t *testing.T) {
+	t.Run("MemoryIsCountedByTheHeaderAlone", func(t *testing.T) {
+		for name, heavy := range map[string]struct {
+			file []byte
+			says string
+		}{
+			"16 bit":                      {claiming(5000, 5000, 16, 6, 0), "191 MiB of memory, more than 160; save it as 8-bit"},
+			"16 bit greys that show":      {claiming(9000, 4000, 16, 4, 0), "save it as 8-bit"},
+			"interlaced":                  {claiming(6000, 6000, 8, 6, 1), "without interlacing"},
+			"progressive":                 {framed(6000, 4000, 0xc2, 0x22), "172 MiB of memory, more than 160; save it as a baseline JPEG"},
+			"progressive, nothing halved": {framed(4000, 3000, 0xc2, 0x11), "baseline"},
+			"a JPEG of many pixels":       {framed(60000, 60000, 0xc0, 0x22), "megapixels"},
+		} {
+			used := testing.AllocsPerRun(2, func() {
+				_, err := poster.DecodeImage(heavy.file, poster.AssetLimits)
+				if fault.KindOf(err) != fault.TooLarge || !strings.Contains(err.Error(), heavy.says) {
+					t.Errorf("%s gives %v, which does not say %q", name, err, heavy.says)
+				}
+			})
+			if used > 100 {
+				t.Errorf("%s took %v allocations", name, used)
+			}
+		}
+		for name, light := range map[string][]byte{
+			"8 bit": claiming(8000, 5000, 8, 6, 0), "16 bit greys": claiming(8000, 5000, 16, 0, 0),
+			"baseline": framed(8000, 5000, 0xc0, 0x11), "progressive": framed(4000, 4000, 0xc2, 0x22),
+		} {
+			// They hold nothing, which is another failure.
+			if _, err := poster.DecodeImage(light, poster.AssetLimits); fault.KindOf(err) != fault.Invalid {
+				t.Errorf("%s gives %v", name, err)
+			}
+		}
+	})
+
+	t.Run("AFewBytesThatClaimALargePictureTakeNoMemory", func(t *testing.T) {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		_, err := poster.DecodeImage(claiming(5000, 5000, 8, 6, 0), poster.AssetLimits)
+		runtime.ReadMemStats(&after)
+		if used := after.TotalAlloc - before.TotalAlloc; fault.KindOf(err) != fault.Invalid || used > 10<<20 {
+			t.Errorf("gives %v and takes %d bytes", err, used)
+		}
+	})
+
+	t.Run("OfMovingPicturesTheFirstFrameCounts", func(t *testing.T) {
+		still := encodePNG(gradient(8, 8))
+		moving := bytes.Join([][]byte{
+			still[:33], chunk("acTL", 0, 0, 0, 2, 0, 0, 0, 0), chunk("fcTL", make([]byte, 26)...),
+			still[33 : len(still)-12], chunk("fcTL", make([]byte, 26)...), chunk("fdAT", make([]byte, 30)...), chunk("IEND"),
+		}, nil)
+		img, err := poster.DecodeImage(moving, poster.AssetLimits)
+		if err != nil || !same(img, gradient(8, 8)) {
+			t.Errorf("gives %v, %v", img, err)
+		}
+	})
+
+	t.Run("ThePrintersColoursComeOutRight", func(t *testing.T) {
+		// Red, green, and white above black, in inverted YCCK as graphics programs write it.
+		file, err := os.ReadFile("testdata/cmyk.jpg")
+		if err != nil {
+			t.Fatal(err)
+		}
+		img, err := poster.DecodeImage(file, poster.AssetLimits)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for at, want := range map[image.Point]color.RGBA{
+			{8, 8}: {255, 0, 0, 255}, {24, 8}: {0, 255, 0, 255}, {40, 3}: {255, 255, 255, 255}, {40, 12}: {0, 0, 0, 255},
+		} {
+			if got := img.At(at.X, at.Y); distance(got, want) > 40 {
+				t.Errorf("at %v is %v, want %v", at, got, want)
+			}
+		}
+		unmarked := append([]byte{0xff, 0xd8}, file[2+16:]...) // without the segment that says how the colours are meant
+		if err := poster.CheckAsset("a.jpg", unmarked); fault.KindOf(err) != fault.Invalid || !strings.Contains(err.Error(), "save it as RGB") {
+			t.Errorf("unmarked gives %v", err)
+		}
+	})
+
 	t.Run("AFiftyMegapixelPictureIsRefusedByItsHeader", func(t *testing.T) {
 		huge := header(10000, 5000)
 		used := testing.AllocsPerRun(5, func() {
@@ -126,6 +230,12 @@ func TestCheckAsset(t *testing.T) {
 		t.Fatal(err)
 	}
 	picture := encodePNG(gradient(64, 64))
+	spoilt := func(at int) []byte {
+		b := bytes.Clone(picture)
+		b[at] ^= 0x55
+		return b
+	}
+	photo := encodeJPEG(gradient(64, 64))
 	for _, asset := range []struct {
 		name string
 		file []byte
@@ -143,10 +253,24 @@ func TestCheckAsset(t *testing.T) {
 		{"autumn.png", header(10000, 5000), fault.TooLarge},
 		{"autumn.png", make([]byte, 10<<20+1), fault.TooLarge},
 		{"autumn.png", nil, fault.Unsupported},
+		{"autumn.png", picture[:len(picture)/2], fault.Invalid},
+		{"autumn.png", picture[:len(picture)-12], fault.Invalid}, // no end
+		{"autumn.png", picture[:33], fault.Invalid},              // a header and nothing else
+		{"autumn.png", spoilt(30), fault.Invalid},                // the header's checksum
+		{"autumn.png", spoilt(60), fault.Invalid},                // a pixel
+		{"autumn.png", spoilt(len(picture) - 1), fault.Invalid},  // the end's checksum
+		{"autumn.png", spoilt(len(picture) - 14), fault.Invalid}, // the pixels' checksum
+		{"autumn.png", claiming(5000, 5000, 8, 6, 0), fault.Invalid},
+		{"autumn.png", claiming(5000, 5000, 16, 6, 0), fault.TooLarge},
+		{"autumn.jpg", photo[:len(photo)/2], fault.Invalid},
+		{"autumn.jpg", photo[:len(photo)-2], fault.Invalid},
 	} {
 		err := poster.CheckAsset(asset.name, asset.file)
 		if got := fault.KindOf(err); (asset.kind == "") != (err == nil) || (err != nil && got != asset.kind) {
 			t.Errorf("%s of %d bytes gives %v, want %q", asset.name, len(asset.file), err, asset.kind)
+		}
+		if err != nil && (strings.Contains(err.Error(), "runtime error") || strings.Contains(err.Error(), "EOF")) {
+			t.Errorf("%v is not for people", err)
 		}
 	}
 }

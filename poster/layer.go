@@ -17,12 +17,17 @@ type imageLayer struct {
 
 // newImageLayer scales the picture. Only what shows on the canvas is kept: the rest may be a hundred times as much.
 func newImageLayer(m *Image, img image.Image, canvas image.Rectangle) *imageLayer {
-	size := fit(img.Bounds().Size(), m.Width, m.Height)
-	whole := image.Rectangle{Max: size}.Add(image.Pt(m.X, m.Y))
+	whole := m.place(img)
 	area := whole.Intersect(canvas)
 	to := image.NewRGBA(area.Sub(area.Min))
 	scale(to, whole.Sub(area.Min), img, img.Bounds())
 	return &imageLayer{area: area, img: to}
+}
+
+// place is where the picture is drawn, on the canvas and off it.
+func (m *Image) place(img image.Image) image.Rectangle {
+	size := fit(img.Bounds().Size(), m.Width, m.Height)
+	return image.Rectangle{Max: size}.Add(image.Pt(m.X, m.Y))
 }
 
 func (m *imageLayer) static() bool         { return true }

@@ -7,6 +7,7 @@ import (
 	"image/jpeg"
 	"image/png"
 	"math"
+	"sync"
 	"testing"
 
 	"kfactor/internal/fault"
@@ -47,17 +48,18 @@ func lin() poster.Person {
 	}
 }
 
-// assets draws the pictures that the samples name.
+// assets draws the pictures that the samples name, each once: the large one takes longer than a poster.
 func assets(name string) ([]byte, error) {
-	switch name {
-	case "autumn.jpg":
-		return encodeJPEG(gradient(1080, 1920)), nil
-	case "logo.png":
-		return encodePNG(disc(200, color.NRGBA{R: 0xd8, G: 0x43, B: 0x15, A: 0xff})), nil
-	case "badge.png":
-		return encodePNG(disc(120, color.NRGBA{R: 0xff, G: 0xc1, B: 0x07, A: 0xcc})), nil
+	if draw, ok := drawn[name]; ok {
+		return draw(), nil
 	}
 	return nil, fault.New(fault.NotFound, "%s is missing: upload it", name)
+}
+
+var drawn = map[string]func() []byte{
+	"autumn.jpg": sync.OnceValue(func() []byte { return encodeJPEG(gradient(1080, 1920)) }),
+	"logo.png":   sync.OnceValue(func() []byte { return encodePNG(disc(200, color.NRGBA{R: 0xd8, G: 0x43, B: 0x15, A: 0xff})) }),
+	"badge.png":  sync.OnceValue(func() []byte { return encodePNG(disc(120, color.NRGBA{R: 0xff, G: 0xc1, B: 0x07, A: 0xcc})) }),
 }
 
 func gradient(w, h int) image.Image {

@@ -6,10 +6,7 @@ import (
 	"image/jpeg"
 	"image/png"
 	"io"
-	"strings"
 	"sync"
-
-	"golang.org/x/image/draw"
 
 	"kfactor/internal/fault"
 )
@@ -60,13 +57,14 @@ func Compile(t Template, assets Assets) (*Press, error) {
 	}
 	p.canvases.New = func() any { return image.NewRGBA(image.Rect(0, 0, t.Width, t.Height)) }
 
-	if p.base, err = background(t, assets); err != nil {
-		return nil, err
-	}
 	brush := &painter{types: fonts.borrow(), cache: p.cache}
 	defer fonts.giveBack(brush.types)
-	for i, l := range t.Layers {
-		made, err := compileLayer(fmt.Sprintf("layers[%d]", i), l, &t, assets, brush)
+	studio := &studio{template: &t, assets: assets, canvas: image.Rect(0, 0, t.Width, t.Height), layers: map[int]layer{}}
+	if p.base, err = studio.background(); err != nil {
+		return nil, err
+	}
+	for i := range t.Layers {
+		made, err := studio.layer(i, brush)
 		if err != nil {
 			return nil, err
 		}
@@ -89,69 +87,6 @@ func (p *Press) covers(box image.Rectangle) bool {
 		}
 	}
 	return false
-}
-
-// background draws the lowest layer.
-func background(t Template, assets Assets) (*image.RGBA, error) {
-	if t.Background == "" || strings.HasPrefix(t.Background, "#") {
-		base := image.NewRGBA(image.Rect(0, 0, t.Width, t.Height))
-		draw.Draw(base, base.Rect, image.NewUniform(colorOr(t.Background, white)), image.Point{}, draw.Src)
-		return base, nil
-	}
-	img, err := load("background", t.Background, assets)
-	if err != nil {
-		return nil, err
-	}
-	return cover(img, t.Width, t.Height, white), nil
-}
-
-// load reads a picture among the assets; field is named when that fails.
-func load(field, name string, assets Assets) (image.Image, error) {
-	if assets == nil {
-		return nil, problem(field, fault.New(fault.NotFound, "%s is missing: upload it", name))
-	}
-	file, err := assets(name)
-	if err != nil {
-		return nil, problem(field, fault.Wrap(fault.KindOf(err), err, "%s cannot be had: %v", name, err))
-	}
-	img, err := DecodeImage(file, AssetLimits)
-	if err != nil {
-		return nil, problem(field, fault.Wrap(fault.KindOf(err), err, "%s: %v", name, err))
-	}
-	return img, nil
-}
-
-// problem names the field of the template that a failure belongs to.
-func problem(field string, failure *fault.Error) *fault.Error {
-	named := fault.Wrap(failure.Kind, failure, "the poster cannot be printed")
-	named.Fields = []fault.Field{{Field: field, Message: failure.Message}}
-	return named
-}
-
-func compileLayer(path string, l Layer, t *Template, assets Assets, brush *painter) (layer, error) {
-	switch {
-	case l.Text != nil:
-		return newTextLayer(l.Text, t.Width, brush.types), nil
-	case l.QR != nil:
-		if l.QR.Logo == "" {
-			return newQRLayer(l.QR, nil), nil
-		}
-		logo, err := load(path+".qr.logo", l.QR.Logo, assets)
-		if err != nil {
-			return nil, err
-		}
-		return newQRLayer(l.QR, logo), nil
-	case l.Avatar != nil:
-		return newAvatarLayer(l.Avatar), nil
-	case l.Image != nil:
-		img, err := load(path+".image.source", l.Image.Source, assets)
-		if err != nil {
-			return nil, err
-		}
-		return newImageLayer(l.Image, img, image.Rect(0, 0, t.Width, t.Height)), nil
-	default:
-		return newRectLayer(l.Rect), nil
-	}
 }
 
 // Print writes a person's poster. The format is "jpeg" or "png", "" is the template's own. A missing name or

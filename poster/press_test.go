@@ -140,9 +140,9 @@ func TestPrint(t *testing.T) {
 	})
 
 	t.Run("TheSameInputGivesTheSameBytes", func(t *testing.T) {
+		fresh, press := compile(t, autumn()), compile(t, autumn())
 		for _, format := range []string{"jpeg", "png"} {
-			one := printed(t, compile(t, autumn()), format, lin())
-			press := compile(t, autumn())
+			one := printed(t, fresh, format, lin())
 			printed(t, press, format, poster.Person{Code: "A", Link: "https://kf.example/r/A", Nickname: "别人"})
 			if !bytes.Equal(one, printed(t, press, format, lin())) {
 				t.Errorf("%s depends on what was printed before", format)

@@ -70,7 +70,14 @@ type qrLayer struct {
 	logos       sync.Map    // of *image.RGBA by width in pixels; one for each size of code, so at most 40
 }
 
+// newQRLayer shrinks a logo that is far larger than it will be printed: the layer lives as long as its press.
 func newQRLayer(q *QR, logo image.Image) *qrLayer {
+	if logo != nil {
+		most := max(1, int(float64(q.Size)*logoShare)) * 4
+		if b := logo.Bounds(); b.Dx() > most || b.Dy() > most {
+			logo = within(logo, most)
+		}
+	}
 	return &qrLayer{
 		area:  square(q.X, q.Y, q.Size),
 		level: q.level(),
@@ -148,7 +155,14 @@ func (q *qrLayer) scaledLogo(side int) *image.RGBA {
 	if scaled, ok := q.logos.Load(side); ok {
 		return scaled.(*image.RGBA) //nolint:forcetypeassert // nothing else is stored
 	}
-	b := q.logo.Bounds()
+	scaled := within(q.logo, side)
+	q.logos.Store(side, scaled)
+	return scaled
+}
+
+// within fits a picture into a square, keeping its proportions.
+func within(img image.Image, side int) *image.RGBA {
+	b := img.Bounds()
 	w, h := side, side
 	if b.Dx() > b.Dy() {
 		h = max(1, side*b.Dy()/b.Dx())
@@ -156,8 +170,7 @@ func (q *qrLayer) scaledLogo(side int) *image.RGBA {
 		w = max(1, side*b.Dx()/b.Dy())
 	}
 	scaled := image.NewRGBA(image.Rect(0, 0, w, h))
-	scale(scaled, scaled.Rect, q.logo, b)
-	q.logos.Store(side, scaled)
+	scale(scaled, scaled.Rect, img, b)
 	return scaled
 }
 
