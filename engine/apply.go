@@ -18,6 +18,7 @@ import (
 	"kfactor/engine/step"
 	"kfactor/event"
 	"kfactor/funnel"
+	"kfactor/internal/crash"
 	"kfactor/internal/database"
 	"kfactor/reward"
 )
@@ -111,12 +112,14 @@ func (e *Engine) applyOnce(ctx context.Context, no int64, limit int) (int, bool,
 	if err := e.work(ctx, b); err != nil {
 		return 0, false, err
 	}
+	crash.Point("apply.before-save")
 	if err := e.save(ctx, b); err != nil {
 		if database.IsRefused(err) {
 			err = poisonError{len(b.events), err}
 		}
 		return 0, false, err
 	}
+	crash.Point("apply.after-commit")
 	e.applied(b)
 	return len(b.events), b.more, nil
 }
@@ -528,7 +531,9 @@ func (e *Engine) save(ctx context.Context, b *batch) error {
 			if err := write(); err != nil {
 				return err
 			}
+			crash.Point("apply.half-saved")
 		}
+		crash.Point("apply.before-commit")
 		return nil
 	})
 }

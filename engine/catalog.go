@@ -21,6 +21,7 @@ import (
 	"kfactor/campaign"
 	"kfactor/engine/step"
 	"kfactor/event"
+	"kfactor/internal/crash"
 	"kfactor/internal/database"
 	"kfactor/internal/fault"
 	"kfactor/reward/ledger"
@@ -504,9 +505,11 @@ func (e *Engine) carryOut(ctx context.Context, d *draft) (event.Event, error) {
 	if err := e.intake.deliver(ctx, one); err != nil {
 		return event.Event{}, err
 	}
+	crash.Point("order.before-drain")
 	if err := e.drain(ctx, d.Campaign); err != nil {
 		return event.Event{}, err
 	}
+	crash.Point("order.before-answer")
 	var done event.Event
 	err := e.DB.WithContext(ctx).Where("campaign = ? AND system = ? AND id = ?", d.Campaign, d.System, d.ID).Take(&done).Error
 	switch {

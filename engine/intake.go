@@ -18,6 +18,7 @@ import (
 
 	"kfactor/event"
 	"kfactor/internal/code"
+	"kfactor/internal/crash"
 	"kfactor/internal/database"
 	"kfactor/internal/fault"
 	"kfactor/internal/seal"
@@ -282,9 +283,11 @@ func (in *intake) write(group []*delivery) {
 		}
 		return
 	}
+	crash.Point("intake.before-answer")
 	for _, d := range group {
 		d.done <- err
 	}
+	crash.Point("intake.before-wake")
 	if err != nil {
 		in.engine.Log.Error("intake", "events", len(drafts), "err", err)
 		return
@@ -322,6 +325,7 @@ func (in *intake) commit(ctx context.Context, drafts []*draft) error {
 		if err := reserveCodes(tx, drafts); err != nil {
 			return err
 		}
+		crash.Point("intake.half-written")
 		rows := make([]event.Event, 0, len(drafts))
 		for _, d := range drafts {
 			if d.extras != nil {
@@ -335,6 +339,7 @@ func (in *intake) commit(ctx context.Context, drafts []*draft) error {
 		if err != nil {
 			return err
 		}
+		crash.Point("intake.before-commit")
 		for _, d := range drafts {
 			d.fresh = true
 		}
