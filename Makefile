@@ -26,8 +26,11 @@ run-tool = CGO_ENABLED=0 $(GO) run
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
+# The commit is stamped here, so that a build without git, or in a folder that git does not trust, goes through.
+COMMIT = $(shell c=$$(git rev-parse --short HEAD 2>/dev/null) && { git diff --quiet HEAD || c="$$c with changes"; echo "$$c"; })
+
 build: ## the binary, at $(OUT)
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w' -o $(OUT) ./cmd/kfactor
+	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags='-s -w -X "main.stamp=$(COMMIT)"' -o $(OUT) ./cmd/kfactor
 
 test: ## every test, on both databases and both kinds of Redis (SERVICES=none: the embedded part alone; PKG=./engine/... some)
 	@$(if $(RACE),,echo 'make: no C compiler, so the tests run without the race detector' >&2)

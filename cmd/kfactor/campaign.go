@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -40,21 +42,25 @@ func (a *app) campaignCommand() *cobra.Command {
 func (a *app) validateCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "validate FILE…", Short: "Check campaign files without a server",
-		Long:    "Prints every problem of every file with file:line:column, the field, what is wrong and what to write instead.",
+		Long: "Prints every problem of every file with file:line:column, the field, what is wrong and what to write instead.\n" +
+			"Names the pictures and fonts that the campaign uses and that do not lie beside the file yet.",
 		Example: "  kfactor campaign validate spring.yaml autumn.yaml",
-		Args:    cobra.MinimumNArgs(1), Annotations: map[string]string{noSettings: ""},
+		Args:    takesSome("FILE"), Annotations: map[string]string{noSettings: ""},
 		RunE: a.do(func(_ context.Context, files []string) error {
 			var failed error
 			for _, file := range files {
-				_, _, err := a.readDefinition(file)
+				d, _, err := a.readDefinition(file)
 				switch {
 				case err == nil:
 					fmt.Fprintf(a.stdout, "%s is right\n", file)
+					if absent := absentFiles(file, d); len(absent) > 0 {
+						fmt.Fprintf(a.stdout, "%s: not beside the file yet: %s\n", file, strings.Join(absent, ", "))
+					}
 				case errors.Is(err, errReported):
 					failed = err
 				default:
 					failed = errReported
-					fmt.Fprintln(a.stderr, "kfactor:", oneLine(err.Error()))
+					fmt.Fprintln(a.stderr, "kfactor:", oneLine(plainly(err)))
 				}
 			}
 			return failed
@@ -81,7 +87,7 @@ func (a *app) readDefinition(file string) (*campaign.Definition, []byte, error) 
 func (a *app) schemaCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "schema", Short: "Print the JSON Schema of campaign files, for editors", Example: "  kfactor campaign schema > campaign.schema.json",
-		Args: cobra.NoArgs, Annotations: map[string]string{noSettings: ""},
+		Args: noMore, Annotations: map[string]string{noSettings: ""},
 		RunE: a.do(func(context.Context, []string) error {
 			_, err := a.stdout.Write(campaign.Schema())
 			return err
@@ -95,7 +101,7 @@ func (a *app) planCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "plan FILE", Short: "What applying a file would change against what is stored",
 		Example: "  kfactor campaign plan spring.yaml\n  kfactor campaign plan spring.yaml --server https://fans.example.com",
-		Args:    cobra.ExactArgs(1),
+		Args:    takes("FILE"),
 		RunE: a.do(func(ctx context.Context, args []string) error {
 			_, source, err := a.readDefinition(args[0])
 			if err != nil {
@@ -178,18 +184,18 @@ func (a *app) applyCommand() *cobra.Command {
 		Long: "Stores the campaign as a new revision; files that it names (background, logo) are taken from beside FILE.\n" +
 			"A file that changes nothing stores nothing. --launch also starts a draft.",
 		Example: "  kfactor campaign apply spring.yaml --launch\n  KFACTOR_KEY=… kfactor campaign apply spring.yaml --server https://fans.example.com",
-		Args:    cobra.ExactArgs(1),
+		Args:    takes("FILE"),
 		RunE: a.do(func(ctx context.Context, args []string) error {
 			d, source, err := a.readDefinition(args[0])
 			if err != nil {
 				return err
 			}
-			files, err := a.filesBeside(args[0], d)
+			files, absent, err := filesBeside(args[0], d)
 			if err != nil {
 				return err
 			}
 			return a.atOffice(ctx, server, func(ctx context.Context, o office) error {
-				v, said, err := apply(ctx, o, d, source, args[0], files, launch)
+				v, said, err := apply(ctx, o, order{d, source, args[0], files, absent, launch})
 				if err != nil {
 					return a.printFields(args[0], err)
 				}
@@ -229,32 +235,52 @@ type asset struct {
 	body []byte
 }
 
-// filesBeside reads the files that the definition names and that lie beside its own. What is missing is said: it may
-// have been stored before, and launching asks for it in any case.
-func (a *app) filesBeside(file string, d *campaign.Definition) ([]asset, error) {
-	var files []asset
+// absentFiles are the files that the definition names and that do not lie beside its own.
+func absentFiles(file string, d *campaign.Definition) []string {
+	return slices.DeleteFunc(d.Files(), func(name string) bool {
+		_, err := os.Stat(filepath.Join(filepath.Dir(file), name))
+		return err == nil
+	})
+}
+
+// filesBeside reads the files that the definition names and that lie beside its own. Those that do not may have been
+// stored before.
+func filesBeside(file string, d *campaign.Definition) (files []asset, absent []string, err error) {
 	for _, name := range d.Files() {
 		path := filepath.Join(filepath.Dir(file), name)
 		body, err := readBounded(path, poster.AssetLimits.Bytes)
 		if fault.KindOf(err) == fault.NotFound {
-			fmt.Fprintf(a.stderr, "kfactor: %s names %s, which is not beside it; what the campaign has already stays\n", file, name)
+			absent = append(absent, name)
 			continue
 		}
 		if err == nil {
-			err = poster.CheckAsset(name, body)
+			if err = poster.CheckAsset(name, body); err != nil {
+				err = fmt.Errorf("%s: %w", path, err)
+			}
 		}
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", path, err)
+			return nil, nil, err
 		}
 		files = append(files, asset{name, body})
 	}
-	return files, nil
+	return files, absent, nil
+}
+
+// order is what is to be applied.
+type order struct {
+	definition *campaign.Definition
+	source     []byte
+	file       string
+	files      []asset
+	absent     []string // files it names that do not lie beside it
+	launch     bool
 }
 
 // apply stores a definition with its files and says in a sentence what came of it. Files of a campaign that exists
 // go first, so that a revision never names a background that is not there yet.
-func apply(ctx context.Context, o office, d *campaign.Definition, source []byte, filename string, files []asset, launch bool) (v engine.CampaignView, said string, err error) {
-	plan, err := o.PlanCampaign(ctx, source, filename)
+func apply(ctx context.Context, o office, w order) (v engine.CampaignView, said string, err error) {
+	id := w.definition.ID
+	plan, err := o.PlanCampaign(ctx, w.source, w.file)
 	if err != nil {
 		return v, "", err
 	}
@@ -263,50 +289,96 @@ func apply(ctx context.Context, o office, d *campaign.Definition, source []byte,
 	}
 	var parts []string
 	if !plan.Exists {
-		if v, err = o.CreateCampaign(ctx, source, filename, byCommand); err != nil {
+		if _, err = o.CreateCampaign(ctx, w.source, w.file, byCommand); err != nil {
 			return v, "", err
 		}
-		parts = append(parts, fmt.Sprintf("%s: stored as a draft", d.ID))
+		parts = append(parts, fmt.Sprintf("%s: stored as a draft", id))
 	}
-	for _, f := range files {
-		if _, err := o.PutAsset(ctx, d.ID, f.name, f.body); err != nil {
+	for _, f := range w.files {
+		if _, err := o.PutAsset(ctx, id, f.name, f.body); err != nil {
 			return v, "", fmt.Errorf("%s: %w", f.name, err)
 		}
 	}
+	if plan.Exists && len(plan.Changes) > 0 {
+		if _, err = o.ReviseCampaign(ctx, id, w.source, w.file, byCommand); err != nil {
+			if lacking := w.lacking(err); len(lacking) > 0 {
+				return v, "", fmt.Errorf("%s: nothing is stored, for it is %s and %s", id, plan.Status, w.missing(lacking))
+			}
+			return v, "", err
+		}
+	}
+	if v, err = o.Campaign(ctx, id); err != nil {
+		return v, "", err
+	}
 	switch {
 	case plan.Exists && len(plan.Changes) == 0:
-		if v, err = o.Campaign(ctx, d.ID); err != nil {
-			return v, "", err
-		}
-		parts = append(parts, fmt.Sprintf("%s: unchanged, revision %d", d.ID, v.Revision))
+		parts = append(parts, fmt.Sprintf("%s: unchanged, revision %d", id, v.Revision))
 	case plan.Exists:
-		if v, err = o.ReviseCampaign(ctx, d.ID, source, filename, byCommand); err != nil {
-			return v, "", err
-		}
-		parts = append(parts, fmt.Sprintf("%s: stored as revision %d, %s changed", d.ID, v.Revision, counted(len(plan.Changes), "field")))
+		parts = append(parts, fmt.Sprintf("%s: stored as revision %d, %s changed", id, v.Revision, counted(len(plan.Changes), "field")))
 	}
-	if len(files) > 0 {
-		parts = append(parts, counted(len(files), "file")+" taken along")
+	if len(w.files) > 0 {
+		parts = append(parts, counted(len(w.files), "file")+" taken along")
 	}
 	switch {
-	case !launch && plan.Exists:
+	case !w.launch && plan.Exists:
 		parts = append(parts, string(v.Status))
-	case !launch: // said already
+	case !w.launch: // said already
 	case v.Status == campaign.Live:
 		parts = append(parts, "already live")
 	default:
-		if v, err = o.Turn(ctx, d.ID, "launch", byCommand); err != nil {
-			return v, "", err
+		launched, err := o.Turn(ctx, id, "launch", byCommand)
+		if err != nil {
+			return v, "", w.notLaunched(strings.Join(parts, ", "), err)
 		}
-		parts = append(parts, "launched")
+		v, parts = launched, append(parts, "launched")
 	}
-	return v, strings.Join(parts, ", "), nil
+	said = strings.Join(parts, ", ")
+	if len(v.Missing) > 0 {
+		said += "; before it can be launched: " + w.missing(v.Missing)
+	}
+	return v, said, nil
 }
 
-// counted is a number of things in words: 1 file, 2 files.
+// notLaunched is a launch that was refused, after what was done before it.
+func (w order) notLaunched(done string, err error) error {
+	if lacking := w.lacking(err); len(lacking) > 0 {
+		return fmt.Errorf("%s, but not launched: %s", done, w.missing(lacking))
+	}
+	return fmt.Errorf("%s, but not launched: %w", done, err)
+}
+
+// lacking are the files that a refusal is about, where it is about those that are absent.
+func (w order) lacking(err error) []string {
+	said, ok := errors.AsType[*fault.Error](err)
+	if !ok || said.Kind != fault.Conflict {
+		return nil
+	}
+	var names []string
+	for _, f := range said.Fields {
+		if !slices.Contains(w.absent, f.Field) {
+			return nil
+		}
+		names = append(names, f.Field)
+	}
+	return names
+}
+
+// missing says which files are to be brought, and how.
+func (w order) missing(names []string) string {
+	verb, them := "are", "them"
+	if len(names) == 1 {
+		verb, them = "is", "it"
+	}
+	return fmt.Sprintf("%s %s missing; put %s beside %s and apply it again", strings.Join(names, ", "), verb, them, w.file)
+}
+
+// counted is a number of things in words: 1 file, 2 files, 3 entries.
 func counted(n int, thing string) string {
 	if n == 1 {
 		return "1 " + thing
+	}
+	if stem, ok := strings.CutSuffix(thing, "ry"); ok {
+		return fmt.Sprintf("%d %sries", n, stem)
 	}
 	return fmt.Sprintf("%d %ss", n, thing)
 }

@@ -33,6 +33,9 @@ func TestValidate(t *testing.T) {
 		if strings.Count(said, " is right\n") != 3 {
 			t.Errorf("said %q", said)
 		}
+		if strings.Count(said, "not beside") != 1 || !strings.Contains(said, "full.yaml: not beside the file yet: autumn-b.jpg, autumn.jpg,") {
+			t.Errorf("of missing pictures it said %q", said)
+		}
 	})
 
 	t.Run("NamesEveryProblemOfEveryFileWithItsPlace", func(t *testing.T) {
@@ -115,12 +118,21 @@ func TestApplyTakesAlongTheFilesItNames(t *testing.T) {
 	}
 	alone := other.file("campaign.yaml", string(text))
 	r := other.run("campaign", "apply", alone, "--launch")
-	if r.code != exitFailed || !strings.Contains(r.stderr, "autumn.jpg") {
-		t.Errorf("launching without the background ended with %d: %q", r.code, r.stderr)
+	if want := "kfactor: autumn-share: stored as a draft, but not launched: autumn.jpg is missing; put it beside " + alone + " and apply it again\n"; r.code != exitFailed || r.stderr != want {
+		t.Errorf("launching without the background ended with %d: %q, not %q", r.code, r.stderr, want)
+	}
+	if said := other.must("campaign", "apply", alone); !strings.Contains(said, "before it can be launched: autumn.jpg is missing; put it beside") {
+		t.Errorf("a draft without its background: %q", said)
 	}
 	other.file("autumn.jpg", "not a picture")
 	if r := other.run("campaign", "apply", alone); r.code != exitFailed || !strings.Contains(r.stderr, "autumn.jpg") {
 		t.Errorf("a background that is no picture ended with %d: %q", r.code, r.stderr)
+	}
+
+	// A live campaign takes no revision whose pictures are missing, and says so in the same words.
+	later := w.file("later.yaml", strings.Replace(string(text), "autumn.jpg", "winter.jpg", 1))
+	if r := w.run("campaign", "apply", later); r.code != exitFailed || strings.Count(r.stderr, "\n") != 1 || !strings.Contains(r.stderr, "nothing is stored") || !strings.Contains(r.stderr, "winter.jpg is missing") {
+		t.Errorf("a revision without its background ended with %d: %q", r.code, r.stderr)
 	}
 }
 

@@ -29,7 +29,7 @@ func (a *app) demoCommand() *cobra.Command {
 			"other's real posters, read the QR code in the picture, follow the link, join, buy, leave and come back.\n" +
 			"What the fans did is counted apart and compared with what the server says: the demo fails where they differ.",
 		Example: "  kfactor demo\n  kfactor demo --fans 50 --seed 7 --exit-after-fans",
-		Args:    cobra.NoArgs,
+		Args:    noMore,
 		PreRunE: func(*cobra.Command, []string) error {
 			if fans < demo.LeastFans || fans > demo.MostFans {
 				return usage("--fans: %d is not between %d and %d", fans, demo.LeastFans, demo.MostFans)

@@ -16,7 +16,7 @@ func (a *app) explainCommand() *cobra.Command {
 		Use: "explain CAMPAIGN CODE", Short: "Why a participant stands where they stand",
 		Long:    "Every event that touched a participant, in order, with its outcome, and each task, tier and grant with why it stands where it stands.",
 		Example: "  kfactor explain spring-2026 7K2M9QX4TB",
-		Args:    cobra.ExactArgs(2),
+		Args:    takes("CAMPAIGN", "CODE"),
 		RunE: a.do(a.withEngine(func(ctx context.Context, e *engine.Engine, args []string) error {
 			x, err := e.Explain(ctx, args[0], args[1], true)
 			if err != nil {
@@ -25,23 +25,28 @@ func (a *app) explainCommand() *cobra.Command {
 			if asJSON {
 				return printJSON(a.stdout, x)
 			}
-			return a.printExplanation(x)
+			d, err := e.Definition(ctx, args[0])
+			if err != nil {
+				return err
+			}
+			return a.printExplanation(x, d.Schedule.Location())
 		})),
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
 }
 
-func (a *app) printExplanation(x engine.ExplainView) error {
+// printExplanation shows times in the campaign's own zone.
+func (a *app) printExplanation(x engine.ExplainView, zone *time.Location) error {
 	p := x.Participant
-	fmt.Fprintf(a.stdout, "%s  %s  joined %s\n\n", p.Code, p.Nickname, p.JoinedAt.Format(time.DateTime))
+	fmt.Fprintf(a.stdout, "%s  %s  joined %s\n\n", p.Code, p.Nickname, at(p.JoinedAt, zone))
 	rows := make([][]string, len(x.Events))
 	for i, e := range x.Events {
 		seq := ""
 		if e.Seq != nil {
 			seq = fmt.Sprint(*e.Seq)
 		}
-		rows[i] = []string{seq, e.Time.Format(time.DateTime), e.Type, e.ID, e.Outcome, e.Why}
+		rows[i] = []string{seq, at(e.Time, zone), e.Type, e.ID, e.Outcome, e.Why}
 	}
 	if err := printTable(a.stdout, []string{"SEQ", "TIME", "TYPE", "EVENT", "OUTCOME", "WHY"}, rows); err != nil {
 		return err

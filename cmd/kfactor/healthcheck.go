@@ -18,7 +18,7 @@ func (a *app) healthcheckCommand() *cobra.Command {
 		Use: "healthcheck", Short: "Ask the server on the configured address whether it is alive",
 		Long:    "Asks GET /healthz on the configured address. Containers, which have no curl, call it.",
 		Example: "  kfactor healthcheck --addr 127.0.0.1:8080",
-		Args:    cobra.NoArgs,
+		Args:    noMore,
 		RunE: a.do(func(ctx context.Context, _ []string) error {
 			ctx, cancel := context.WithTimeout(ctx, healthTimeout)
 			defer cancel()

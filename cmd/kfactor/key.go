@@ -3,11 +3,14 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"kfactor/engine"
+	"kfactor/internal/fault"
+	"kfactor/internal/settings"
 )
 
 func (a *app) keyCommand() *cobra.Command {
@@ -22,9 +25,18 @@ func (a *app) keyCreateCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "create --role ROLE [--name NAME]", Short: "Make a key and print it, this once, alone on standard output",
 		Example: "  export KFACTOR_KEY=$(kfactor key create --role operator --name 'growth team')",
-		Args:    cobra.NoArgs,
+		Args:    noMore,
+		PreRunE: func(*cobra.Command, []string) error {
+			if !slices.Contains(engine.Roles, role) {
+				return usage("--role: %q is not a role; %s", role, settings.Suggest(role, engine.Roles))
+			}
+			return nil
+		},
 		RunE: a.do(a.withEngine(func(ctx context.Context, e *engine.Engine, _ []string) error {
 			secret, _, err := e.CreateKey(ctx, role, name)
+			if fault.KindOf(err) == fault.Invalid {
+				return usageError{err}
+			}
 			if err != nil {
 				return err
 			}
@@ -42,7 +54,7 @@ func (a *app) keyListCommand() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use: "list", Short: "All keys, without their secrets", Example: "  kfactor key list",
-		Args: cobra.NoArgs,
+		Args: noMore,
 		RunE: a.do(a.withEngine(func(ctx context.Context, e *engine.Engine, _ []string) error {
 			keys, err := e.Keys(ctx)
 			if err != nil {
@@ -55,9 +67,9 @@ func (a *app) keyListCommand() *cobra.Command {
 			for i, k := range keys {
 				revoked := ""
 				if k.RevokedAt != nil {
-					revoked = k.RevokedAt.Format(time.DateTime)
+					revoked = at(*k.RevokedAt, time.UTC)
 				}
-				rows[i] = []string{k.ID, k.Role, k.Name, k.CreatedAt.Format(time.DateTime), revoked}
+				rows[i] = []string{k.ID, k.Role, k.Name, at(k.CreatedAt, time.UTC), revoked}
 			}
 			return printTable(a.stdout, []string{"ID", "ROLE", "NAME", "CREATED", "REVOKED"}, rows)
 		})),
@@ -68,7 +80,7 @@ func (a *app) keyListCommand() *cobra.Command {
 
 func (a *app) keyRevokeCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "revoke ID", Short: "End a key for good", Example: "  kfactor key revoke 7f3k", Args: cobra.ExactArgs(1),
+		Use: "revoke ID", Short: "End a key for good", Example: "  kfactor key revoke key_cebaf095e814", Args: takes("ID"),
 		RunE: a.do(a.withEngine(func(ctx context.Context, e *engine.Engine, args []string) error {
 			if err := e.RevokeKey(ctx, args[0]); err != nil {
 				return err

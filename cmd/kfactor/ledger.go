@@ -28,59 +28,90 @@ func (a *app) ledgerExportCommand() *cobra.Command {
 	var format, from, to, out string
 	cmd := &cobra.Command{
 		Use: "export", Short: "Write the ledger to a file or to standard output",
-		Long: "Writes every entry, oldest first. From and to are days (2026-03-02, midnight in UTC) or times (RFC 3339):\n" +
-			"entries posted at or after from, and before to.",
-		Example: "  kfactor ledger export --campaign spring-2026 -o ledger.csv\n  kfactor ledger export --from 2026-03-01 --to 2026-04-01 -o march.xlsx",
-		Args:    cobra.NoArgs,
+		Long: "Writes every entry, oldest first, of one campaign or of all. --from and --to are days (2026-03-02), in the\n" +
+			"campaign's time zone or without --campaign in UTC, and both are part of it; or times (RFC 3339): posted at or\n" +
+			"after --from and before --to.",
+		Example: "  kfactor ledger export --campaign spring-2026 -o ledger.csv\n" +
+			"  kfactor ledger export --campaign spring-2026 --from 2026-03-01 --to 2026-03-31 -o march.xlsx\n" +
+			"  kfactor ledger export --from 2026-03-01T00:00:00+08:00 --to 2026-04-01T00:00:00+08:00 -o march.parquet",
+		Args: noMore,
 		PreRunE: func(*cobra.Command, []string) (err error) {
-			if format == "" {
-				format = formatOf(out)
-			}
-			if !slices.Contains(exportFormats, format) {
-				return usage("%q is not a format; write --format csv, xlsx or parquet", format)
-			}
-			if q.From, err = moment("from", from); err != nil {
+			if format, err = exportFormat(format, out); err != nil {
 				return err
 			}
-			q.To, err = moment("to", to)
+			_, _, err = period(from, to, time.UTC) // only the campaign knows its zone
 			return err
 		},
-		RunE: a.do(a.withEngine(func(ctx context.Context, e *engine.Engine, _ []string) error {
+		RunE: a.do(a.withEngine(func(ctx context.Context, e *engine.Engine, _ []string) (err error) {
+			zone := time.UTC
 			if q.Campaign != "" {
-				if _, err := e.Campaign(ctx, q.Campaign); err != nil {
+				d, err := e.Definition(ctx, q.Campaign)
+				if err != nil {
 					return err
 				}
+				zone = d.Schedule.Location()
+			}
+			if q.From, q.To, err = period(from, to, zone); err != nil {
+				return err
+			}
+			if !q.From.IsZero() && !q.To.IsZero() && !q.From.Before(q.To) {
+				return usage("--to %s is not after --from %s", to, from)
 			}
 			return a.writeTo(out, func(w io.Writer) error { return e.ExportLedger(ctx, w, format, q) })
 		})),
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&q.Campaign, "campaign", "", "only this campaign")
-	flags.StringVar(&from, "from", "", "posted at or after this day or time")
-	flags.StringVar(&to, "to", "", "posted before this day or time")
+	flags.StringVar(&from, "from", "", "the first day, or a time")
+	flags.StringVar(&to, "to", "", "the last day, or a time before which")
 	flags.StringVar(&format, "format", "", "csv, xlsx or parquet (default: by the file's ending, else csv)")
 	flags.StringVarP(&out, "output", "o", "", "file to write (default: standard output)")
 	return cmd
 }
 
-// formatOf is the format that a file's ending stands for; csv for none.
-func formatOf(out string) string {
-	if ending := strings.TrimPrefix(strings.ToLower(filepath.Ext(out)), "."); slices.Contains(exportFormats, ending) {
-		return ending
+// exportFormat is the format that was asked for; where none was, the one of the file's ending, and csv without one.
+func exportFormat(format, out string) (string, error) {
+	ending := strings.TrimPrefix(strings.ToLower(filepath.Ext(out)), ".")
+	switch {
+	case slices.Contains(exportFormats, format):
+		return format, nil
+	case format != "":
+		return "", usage("--format: %q is not a format; write csv, xlsx or parquet", format)
+	case ending == "":
+		return "csv", nil
+	case slices.Contains(exportFormats, ending):
+		return ending, nil
 	}
-	return "csv"
+	return "", usage("--output: %q ends in none of .csv, .xlsx and .parquet; change that, or say which it is with --format", out)
 }
 
-func moment(name, text string) (time.Time, error) {
+// period is the time from the beginning of the first to the end of the last: days lie in the zone and are part of it
+// whole, times are what they are. Zero is open.
+func period(first, last string, zone *time.Location) (from, to time.Time, err error) {
+	if from, _, err = moment("from", first, zone); err != nil {
+		return from, to, err
+	}
+	to, day, err := moment("to", last, zone)
+	if day {
+		to = to.AddDate(0, 0, 1)
+	}
+	return from, to, err
+}
+
+// moment is a day, of which it is the beginning, or a time; zero for none.
+func moment(name, text string, zone *time.Location) (t time.Time, day bool, err error) {
 	if text == "" {
-		return time.Time{}, nil
+		return t, false, nil
 	}
-	for _, layout := range []string{time.DateOnly, time.RFC3339} {
-		if t, err := time.Parse(layout, text); err == nil {
-			return t, nil
-		}
+	if t, err = time.ParseInLocation(time.DateOnly, text, zone); err == nil {
+		day = true
+	} else {
+		t, err = time.Parse(time.RFC3339, text)
 	}
-	return time.Time{}, usage("--%s: %q is neither a day such as 2026-03-02 nor a time such as 2026-03-02T10:00:00+08:00", name, text)
+	if err != nil || t.Year() < 1970 || t.Year() > 9000 {
+		return t, false, usage("--%s: %q is neither a day such as 2026-03-02 nor a time such as 2026-03-02T10:00:00+08:00", name, text)
+	}
+	return t, day, nil
 }
 
 // writeTo writes to the file, which appears whole or not at all, or to standard output.
@@ -88,6 +119,7 @@ func (a *app) writeTo(out string, write func(io.Writer) error) (err error) {
 	if out == "" || out == "-" {
 		return buffered(a.stdout, write)
 	}
+	defer func() { err = cannotWrite(out, err) }()
 	if there, err := os.Stat(out); err == nil && !there.Mode().IsRegular() { // a device or a pipe is not replaced
 		f, err := os.OpenFile(out, os.O_WRONLY, 0)
 		if err != nil {
@@ -125,7 +157,7 @@ func (a *app) ledgerVerifyCommand() *cobra.Command {
 		Use: "verify", Short: "Compute the whole chain and every balance again",
 		Long:    "Computes the hash of every entry and every balance again and compares. Ends with 1 where something differs.",
 		Example: "  kfactor ledger verify\n  kfactor ledger verify --campaign spring-2026",
-		Args:    cobra.NoArgs,
+		Args:    noMore,
 		RunE: a.do(a.withEngine(func(ctx context.Context, e *engine.Engine, _ []string) error {
 			report, err := e.VerifyLedger(ctx, campaign)
 			if err != nil {
@@ -137,7 +169,7 @@ func (a *app) ledgerVerifyCommand() *cobra.Command {
 			if asJSON {
 				err = printJSON(a.stdout, report)
 			} else if report.OK {
-				_, err = fmt.Fprintf(a.stdout, "the ledger is whole: %d entries, head %s\n", report.Entries, report.Head)
+				_, err = fmt.Fprintln(a.stdout, whole(report))
 			} else {
 				for _, p := range report.Problems {
 					fmt.Fprintln(a.stdout, oneLine(p))
@@ -152,4 +184,13 @@ func (a *app) ledgerVerifyCommand() *cobra.Command {
 	cmd.Flags().StringVar(&campaign, "campaign", "", "only this campaign (default: all)")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
+}
+
+// whole is the sentence about books that are in order. The last entry's hash is there for one ledger alone.
+func whole(report engine.LedgerReport) string {
+	said := fmt.Sprintf("the ledger is whole: %s", counted(int(report.Entries), "entry"))
+	if report.Head != "" {
+		said += ", head " + report.Head
+	}
+	return said
 }

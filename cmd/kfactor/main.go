@@ -46,7 +46,7 @@ func report(err error, stderr io.Writer) int {
 		return exitDone
 	}
 	if !errors.Is(err, errReported) {
-		fmt.Fprintln(stderr, "kfactor:", oneLine(err.Error()))
+		fmt.Fprintln(stderr, "kfactor:", oneLine(plainly(err)))
 	}
 	var problems settings.Problems
 	if _, misused := errors.AsType[usageError](err); misused || errors.As(err, &problems) {
@@ -97,6 +97,10 @@ func (a *app) root() *cobra.Command {
 		a.explainCommand(), a.verifyCommand(), a.keyCommand(), a.healthcheckCommand(), a.versionCommand())
 	root.Example = "  kfactor demo\n  kfactor serve"
 	root.SilenceErrors, root.SilenceUsage = true, true
+	root.Version = versionLine()
+	root.SetVersionTemplate("{{.Version}}\n")
+	root.SetFlagErrorFunc(flagError)
+	root.SetHelpCommand(a.helpCommand())
 	root.CompletionOptions.HiddenDefaultCmd = true
 	flags := root.PersistentFlags()
 	flags.SortFlags = false
@@ -113,6 +117,9 @@ const noSettings = "no settings"
 
 // load reads the settings before a command runs. A settings file that was named is checked in any case.
 func (a *app) load(cmd *cobra.Command, _ []string) error {
+	if err := checkRequired(cmd); err != nil {
+		return err
+	}
 	if _, unneeded := cmd.Annotations[noSettings]; unneeded && a.configFile == "" {
 		return nil
 	}
@@ -127,10 +134,10 @@ func (a *app) load(cmd *cobra.Command, _ []string) error {
 	return err
 }
 
-// group is a command that only holds others.
+// group is a command that only holds others, and shows an example of each.
 func (a *app) group(name, short, long string, commands ...*cobra.Command) *cobra.Command {
 	group := &cobra.Command{
-		Use: name, Short: short, Long: long,
+		Use: name, Short: short, Long: long, Example: examplesOf(commands),
 		Args:        cobra.ArbitraryArgs,
 		Annotations: map[string]string{noSettings: ""},
 		RunE: func(cmd *cobra.Command, args []string) error {

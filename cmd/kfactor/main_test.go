@@ -6,9 +6,11 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/spf13/cobra"
 )
@@ -89,17 +91,31 @@ func TestWrongUsageEndsWithTwoAndOneLine(t *testing.T) {
 		"UnknownCommand":      {args: []string{"demoo"}, says: "did you mean demo?"},
 		"UnknownSubcommand":   {args: []string{"campaign", "aply", "x.yaml"}, says: "did you mean apply?"},
 		"UnknownFlag":         {args: []string{"version", "--jsn"}, says: "--jsn"},
-		"MissingArgument":     {args: []string{"campaign", "plan"}, says: "arg"},
-		"TooManyArguments":    {args: []string{"version", "please"}, says: "please"},
-		"MissingFlag":         {args: []string{"key", "create"}, says: "role"},
+		"MissingArgument":     {args: []string{"campaign", "plan"}, says: "campaign plan needs FILE; write: kfactor campaign plan FILE"},
+		"TooManyArguments":    {args: []string{"version", "please"}, says: `"please" is too much for version; write: kfactor version`},
+		"NoFileAtAll":         {args: []string{"campaign", "validate"}, says: "needs at least one FILE"},
+		"OneOfTwoArguments":   {args: []string{"explain", "spring-2026"}, says: "explain needs CODE; write: kfactor explain CAMPAIGN CODE"},
+		"UnknownHelp":         {args: []string{"help", "nonsense"}, says: `no command "nonsense"`},
+		"NearbyFlag":          {args: []string{"key", "create", "--rol", "owner"}, says: "did you mean --role?"},
+		"UnknownShortFlag":    {args: []string{"version", "-z"}, says: "version has no flag -z"},
+		"FlagWithoutValue":    {args: []string{"key", "create", "--role"}, says: "--role needs a value after it: owner"},
+		"NumberInWords":       {args: []string{"demo", "--fans", "many"}, says: `--fans: "many" is not a whole number`},
+		"NumberTooLarge":      {args: []string{"demo", "--fans", "99999999999999999999"}, says: "too large"},
+		"NegativeSeed":        {args: []string{"demo", "--seed", "-1"}, says: "a whole number from 0 on"},
+		"NeitherTrueNorFalse": {args: []string{"version", "--json=perhaps"}, says: "neither true nor false"},
+		"NoFlag":              {args: []string{"version", "---json"}, says: "is not a flag"},
+		"UnknownRole":         {args: []string{"key", "create", "--role", "boss"}, says: `"boss" is not a role; write one of`},
+		"MissingFlag":         {args: []string{"key", "create"}, says: "key create needs --role (owner, operator,"},
 		"UnknownVariable":     {args: []string{"serve"}, environ: "KFACTOR_DATABSE_URL=x", says: "KFACTOR_DATABSE_URL is not a setting; did you mean KFACTOR_DATABASE_URL?"},
 		"MalformedVariable":   {args: []string{"key", "list"}, environ: "KFACTOR_LOG=loud", says: "KFACTOR_LOG"},
 		"MalformedFlag":       {args: []string{"serve", "--addr", "8080"}, says: "--addr"},
-		"NoSettingsFile":      {args: []string{"version", "--config", "nowhere.yaml"}, says: "nowhere.yaml"},
+		"NoSettingsFile":      {args: []string{"version", "--config", "nowhere.yaml"}, says: "there is no settings file nowhere.yaml"},
 		"UnknownServeRole":    {args: []string{"serve", "--role", "apis"}, says: "apis"},
 		"SplitWithoutRedis":   {args: []string{"serve", "--role", "worker"}, says: "KFACTOR_REDIS_URL"},
 		"ExportFormat":        {args: []string{"ledger", "export", "--format", "pdf"}, says: "csv, xlsx or parquet"},
+		"ExportEnding":        {args: []string{"ledger", "export", "-o", "a.txt"}, says: "--format"},
 		"ExportMoment":        {args: []string{"ledger", "export", "--from", "yesterday"}, says: "--from"},
+		"PosterWithoutFlags":  {args: []string{"poster", "render", "x.yaml"}, says: "needs --code (the participant's code) and --output (file to write"},
 		"PosterCode":          {args: []string{"poster", "render", "x.yaml", "--code", "U", "-o", "x.png"}, says: "--code"},
 		"PosterEnding":        {args: []string{"poster", "render", "x.yaml", "--code", "7K2M9QX4TB", "-o", "x.gif"}, says: ".png"},
 		"TooManyFans":         {args: []string{"demo", "--fans", "1000000"}, says: "--fans"},
@@ -119,6 +135,11 @@ func TestWrongUsageEndsWithTwoAndOneLine(t *testing.T) {
 			if r.code != exitUsage || !strings.HasPrefix(r.stderr, "kfactor: ") || strings.Count(r.stderr, "\n") != 1 || !strings.Contains(r.stderr, test.says) {
 				t.Errorf("ended with %d: %q; want 2 and one line with %q", r.code, r.stderr, test.says)
 			}
+			for _, raw := range []string{"arg(s)", "flag(s)", "unknown command", "strconv", "no such file"} {
+				if strings.Contains(r.stderr, raw) {
+					t.Errorf("says %q", r.stderr)
+				}
+			}
 			if r.stdout != "" {
 				t.Errorf("printed %q", r.stdout)
 			}
@@ -136,7 +157,7 @@ func TestEveryCommandHasHelpWithAnExampleAndTakesAConfig(t *testing.T) {
 	visit = func(c *cobra.Command) {
 		path := strings.Fields(c.CommandPath())[1:]
 		said := w.must(append(path, "--help")...)
-		if !strings.Contains(said, "--config") || (!c.HasSubCommands() && !strings.Contains(said, "Examples:")) {
+		if !strings.Contains(said, "--config") || !strings.Contains(said, "Examples:\n  kfactor") && !strings.Contains(said, "Examples:\n  export KFACTOR_KEY=$(kfactor") {
 			t.Errorf("the help of %s lacks --config or an example:\n%s", c.CommandPath(), said)
 		}
 		for _, sub := range c.Commands() {
@@ -151,6 +172,9 @@ func TestVersion(t *testing.T) {
 	w := newWorld(t, "KFACTOR_NONSENSE=1") // settings are not asked
 	if said := w.must("version"); !strings.HasPrefix(said, "kfactor 0.") || !strings.Contains(said, "commit") || !strings.Contains(said, "go1.") {
 		t.Errorf("said %q", said)
+	}
+	if line := w.must("--version"); line != w.must("version") {
+		t.Errorf("--version said %q", line)
 	}
 	var v map[string]string
 	if err := json.Unmarshal([]byte(w.must("version", "--json")), &v); err != nil || v["version"] != version || v["go"] == "" {
@@ -175,6 +199,38 @@ func TestMigrate(t *testing.T) {
 	var list []map[string]any
 	if err := json.Unmarshal([]byte(w.must("migrate", "status", "--json")), &list); err != nil || list[len(list)-1]["applied_at"] != nil {
 		t.Errorf("after down the newest is applied: %v, %v", list, err)
+	}
+}
+
+func TestMigrateDownAsksBeforeDataIsLost(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.must("campaign", "apply", springFile, "--launch")
+	w.must("key", "create", "--role", "owner")
+	r := w.run("migrate", "down")
+	if r.code != exitFailed || !strings.Contains(r.stderr, "1 campaign") || !strings.Contains(r.stderr, "1 API key") || !strings.Contains(r.stderr, "--yes") {
+		t.Errorf("ended with %d: %q", r.code, r.stderr)
+	}
+	if list := w.must("key", "list"); !strings.Contains(list, "owner") {
+		t.Errorf("the refusal lost the key: %q", list)
+	}
+	if said := w.must("migrate", "down", "--yes"); !strings.Contains(said, "taken back") {
+		t.Errorf("said %q", said)
+	}
+	if said := w.must("migrate", "status"); !strings.Contains(said, "pending") {
+		t.Errorf("nothing was taken back: %s", said)
+	}
+}
+
+func TestTimesNameTheirZone(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.must("key", "create", "--role", "owner")
+	stamped := regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ`)
+	for _, args := range [][]string{{"key", "list"}, {"migrate", "status"}} {
+		if said := w.must(args...); !stamped.MatchString(said) {
+			t.Errorf("%v shows no zone: %s", args, said)
+		}
 	}
 }
 
@@ -206,10 +262,11 @@ func TestKeys(t *testing.T) {
 	if read(); keys.Items[0].RevokedAt == nil {
 		t.Error("the key is not revoked")
 	}
-	for _, args := range [][]string{{"key", "revoke", "nobody"}, {"key", "create", "--role", "king"}} {
-		if r := w.run(args...); r.code != exitFailed || strings.Count(r.stderr, "\n") != 1 {
-			t.Errorf("%v ended with %d: %q", args, r.code, r.stderr)
-		}
+	if r := w.run("key", "revoke", "nobody"); r.code != exitFailed || strings.Count(r.stderr, "\n") != 1 {
+		t.Errorf("revoking nobody's key ended with %d: %q", r.code, r.stderr)
+	}
+	if r := w.run("key", "create", "--role", "owner", "--name", strings.Repeat("n", 101)); r.code != exitUsage {
+		t.Errorf("a name that is too long ended with %d: %q", r.code, r.stderr)
 	}
 }
 
@@ -235,8 +292,24 @@ func TestLedger(t *testing.T) {
 	if r := w.run("ledger", "export", "--campaign", "nothing", "-o", filepath.Join(w.dir, "no.csv")); r.code != exitFailed {
 		t.Errorf("exporting an unknown campaign ended with %d", r.code)
 	}
+	for out, says := range map[string]string{
+		filepath.Join(w.dir, "nowhere", "no.csv"): "there is no folder " + filepath.Join(w.dir, "nowhere"),
+		w.dir: "cannot write " + w.dir,
+	} {
+		r := w.run("ledger", "export", "--format", "csv", "-o", out)
+		if r.code != exitFailed || !strings.Contains(r.stderr, says) || strings.Contains(r.stderr, ".part") {
+			t.Errorf("writing to %s ended with %d: %q", out, r.code, r.stderr)
+		}
+	}
 	if left, _ := filepath.Glob(filepath.Join(w.dir, "*no.csv*")); len(left) > 0 {
 		t.Errorf("a failed export leaves %v", left)
+	}
+	if said := w.must("ledger", "verify"); !strings.Contains(said, "2 entries, head ") {
+		t.Errorf("one ledger: %q", said)
+	}
+	w.must("campaign", "apply", "demo/campaign.yaml")
+	if said := w.must("ledger", "verify"); !strings.HasSuffix(said, "entries\n") {
+		t.Errorf("two ledgers: %q", said)
 	}
 	var report struct {
 		OK      bool
@@ -244,6 +317,46 @@ func TestLedger(t *testing.T) {
 	}
 	if err := json.Unmarshal([]byte(w.must("ledger", "verify", "--json")), &report); err != nil || !report.OK || report.Entries != 2 {
 		t.Errorf("got %+v, %v", report, err)
+	}
+}
+
+func TestADayOfAnExportIsTheCampaignsAndWholeAndATimeIsWhatItIs(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.must("campaign", "apply", springFile, "--launch")
+	zone, err := time.LoadLocation("Asia/Shanghai")
+	if err != nil {
+		t.Fatal(err)
+	}
+	day := func(offset int) string { return time.Now().In(zone).AddDate(0, 0, offset).Format(time.DateOnly) }
+	utc := func(offset int) string { return time.Now().UTC().AddDate(0, 0, offset).Format(time.DateOnly) }
+	later := time.Now().Add(time.Hour).Format(time.RFC3339)
+	for _, test := range []struct {
+		args    []string
+		entries int
+	}{
+		{[]string{"--campaign", "spring-2026", "--from", day(0), "--to", day(0)}, 2},
+		{[]string{"--campaign", "spring-2026", "--from", day(1)}, 0},
+		{[]string{"--campaign", "spring-2026", "--to", day(-1)}, 0},
+		{[]string{"--from", utc(0), "--to", utc(0)}, 2},
+		{[]string{"--to", utc(-1)}, 0},
+		{[]string{"--from", "2026-01-01T00:00:00Z", "--to", later}, 2},
+		{[]string{"--from", later}, 0},
+	} {
+		if csv := w.must(append([]string{"ledger", "export"}, test.args...)...); strings.Count(csv, "\n") != 1+test.entries {
+			t.Errorf("%v gives %q, not %d entries", test.args, csv, test.entries)
+		}
+	}
+	if r := w.run("ledger", "export", "--from", "2026-03-02", "--to", "2026-03-01"); r.code != exitUsage || !strings.Contains(r.stderr, "not after") {
+		t.Errorf("a period that ends before it begins ended with %d: %q", r.code, r.stderr)
+	}
+
+	from, to, err := period("2026-03-02", "2026-03-02", zone)
+	if err != nil || from.Format(time.RFC3339) != "2026-03-02T00:00:00+08:00" || to.Format(time.RFC3339) != "2026-03-03T00:00:00+08:00" {
+		t.Errorf("a day in Shanghai is from %v to %v, %v", from, to, err)
+	}
+	if _, to, _ = period("", "2026-03-02T10:00:00+08:00", time.UTC); to.Format(time.RFC3339) != "2026-03-02T10:00:00+08:00" {
+		t.Errorf("a time moved to %v", to)
 	}
 }
 

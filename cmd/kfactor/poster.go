@@ -30,7 +30,7 @@ func (a *app) posterRenderCommand() *cobra.Command {
 		Long: "Draws the poster that a participant with this code, name and picture would get. The files that the campaign\n" +
 			"names are looked for beside FILE. The format follows OUT's ending, .jpg or .png.",
 		Example: "  kfactor poster render spring.yaml --code 7K2M9QX4TB --nickname 小满 --avatar me.jpg -o poster.jpg",
-		Args:    cobra.ExactArgs(1),
+		Args:    takes("FILE"),
 		RunE: a.do(func(_ context.Context, args []string) error {
 			return a.renderPoster(args[0], variant, avatar, out, person)
 		}),

@@ -52,7 +52,7 @@ func (a *app) serveCommand() *cobra.Command {
 		Long: "Serves until SIGTERM or Ctrl-C, then answers what is under way and ends. With no settings everything is kept in\n" +
 			"the data directory; with MySQL and Redis any number of processes may serve together.",
 		Example: "  kfactor serve\n  kfactor serve --config kfactor.yaml --role worker",
-		Args:    cobra.NoArgs,
+		Args:    noMore,
 		PreRunE: func(*cobra.Command, []string) error { return checkRoles(roles, a.settings) },
 		RunE: a.do(func(ctx context.Context, _ []string) error {
 			return a.serve(ctx, roles, whenBehind(migrateFirst))

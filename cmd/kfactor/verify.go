@@ -18,7 +18,7 @@ func (a *app) verifyCommand() *cobra.Command {
 		Long: "Replays every event through the rules, in a scratch database in the temporary folder, and compares outcomes,\n" +
 			"people, credits, rewards, grants, ledger and funnel with what is stored. Ends with 1 where something differs.",
 		Example: "  kfactor verify\n  kfactor verify --campaign spring-2026",
-		Args:    cobra.NoArgs,
+		Args:    noMore,
 		RunE: a.do(a.withEngine(func(ctx context.Context, e *engine.Engine, _ []string) error {
 			report, err := e.Verify(ctx, campaign)
 			if err != nil {

@@ -13,16 +13,19 @@ import (
 // version is the release this is built as.
 const version = "0.1.0"
 
+// stamp is the revision this is built from, where the linker was told (-X main.stamp=…, as `make build` does).
+var stamp string
+
 func (a *app) versionCommand() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use: "version", Short: "Version, commit, Go version", Example: "  kfactor version",
-		Args: cobra.NoArgs, Annotations: map[string]string{noSettings: ""},
+		Args: noMore, Annotations: map[string]string{noSettings: ""},
 		RunE: a.do(func(context.Context, []string) error {
 			if asJSON {
 				return printJSON(a.stdout, map[string]string{"version": version, "commit": commit(), "go": runtime.Version()})
 			}
-			_, err := fmt.Fprintf(a.stdout, "kfactor %s, commit %s, %s\n", version, commit(), runtime.Version())
+			_, err := fmt.Fprintln(a.stdout, versionLine())
 			return err
 		}),
 	}
@@ -30,8 +33,15 @@ func (a *app) versionCommand() *cobra.Command {
 	return cmd
 }
 
-// commit is the revision this was built from, as the Go tool recorded it.
+func versionLine() string {
+	return fmt.Sprintf("kfactor %s, commit %s, %s", version, commit(), runtime.Version())
+}
+
+// commit is the revision this was built from: the one that was stamped, else as the Go tool recorded it.
 func commit() string {
+	if stamp != "" {
+		return stamp
+	}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return "unknown"

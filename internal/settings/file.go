@@ -70,6 +70,12 @@ func readFile(path string, values map[string]value, channels map[string]Channel,
 
 func parseFile(path string) (ast.Node, error) {
 	info, err := os.Stat(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, Problems{fmt.Sprintf("there is no settings file %s", path)}
+	}
+	if err == nil && info.IsDir() {
+		return nil, Problems{fmt.Sprintf("%s is a folder, not a settings file", path)}
+	}
 	if err != nil {
 		return nil, Problems{fmt.Sprintf("the settings file cannot be read: %s", err)}
 	}
