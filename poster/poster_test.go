@@ -41,6 +41,20 @@ func autumn() poster.Template {
 	}
 }
 
+// small uses a bit of everything too, on a canvas that is printed in no time.
+func small() poster.Template {
+	return poster.Template{
+		Width: 440, Height: 340, Background: "meadow.jpg", Format: "jpeg", Quality: 85,
+		Layers: []poster.Layer{
+			{Rect: &poster.Rect{X: 10, Y: 10, Width: 420, Height: 180, Color: "#FFFFFF", Radius: 20}},
+			{Avatar: &poster.Avatar{X: 110, Y: 20, Size: 60, Shape: "circle"}},
+			{Text: &poster.Text{Value: "{{nickname}} {{code}}", X: 20, Y: 120, Size: 24, MaxWidth: 200}},
+			{QR: &poster.QR{X: 240, Y: 20, Size: 160, Level: "Q", Logo: "logo.png"}},
+			{Image: &poster.Image{Source: "badge.png", X: 10, Y: 200}},
+		},
+	}
+}
+
 func lin() poster.Person {
 	return poster.Person{
 		Code: "7K2M9QX4TB", Link: "https://kf.example/r/7K2M9QX4TB", Nickname: "小林🎉Анна",
@@ -58,6 +72,7 @@ func assets(name string) ([]byte, error) {
 
 var drawn = map[string]func() []byte{
 	"autumn.jpg": sync.OnceValue(func() []byte { return encodeJPEG(gradient(1080, 1920)) }),
+	"meadow.jpg": sync.OnceValue(func() []byte { return encodeJPEG(gradient(220, 170)) }),
 	"logo.png":   sync.OnceValue(func() []byte { return encodePNG(disc(200, color.NRGBA{R: 0xd8, G: 0x43, B: 0x15, A: 0xff})) }),
 	"badge.png":  sync.OnceValue(func() []byte { return encodePNG(disc(120, color.NRGBA{R: 0xff, G: 0xc1, B: 0x07, A: 0xcc})) }),
 }
