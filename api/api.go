@@ -14,10 +14,10 @@ import (
 	"net/url"
 	"runtime"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/labstack/echo/v4"
-	"golang.org/x/sync/semaphore"
 	"golang.org/x/time/rate"
 
 	"kfactor/engine"
@@ -38,12 +38,15 @@ type Config struct {
 
 // Limits bound what one client address, and all of them together, may ask. Zero fields take the defaults.
 type Limits struct {
-	JoinsPerMinute   int // by the public page, per client address; default 60
-	GuessesPerMinute int // unknown codes, per client address; default 30
-	InFlight         int // authenticated calls at once; default 512
-	BodyBytes        int // request bodies held in memory at once; default 256 MiB
-	Renders          int // posters drawn at once; default twice the cores
-	RendersWaiting   int // posters waiting for their turn; default 64 times the cores
+	JoinsPerMinute   int           // by the public page, per client address; default 60
+	ScansPerMinute   int           // page views that are recorded, per client address; default 300. More are shown and not recorded
+	GuessesPerMinute int           // unknown codes, per client address; default 30
+	InFlight         int           // authenticated calls at once, half of them of one key; default 512
+	BodyBytes        int           // bodies of authenticated calls in memory at once, a quarter of them of one key; default 256 MiB
+	FormBytes        int           // forms in memory at once, a 32nd of them from one client address; default 16 MiB
+	BodyTime         time.Duration // for a body to arrive, and a second more for each 32 KiB of it; default 30 s
+	Renders          int           // posters drawn at once; default twice the cores
+	RendersWaiting   int           // posters waiting for their turn; default 64 times the cores
 }
 
 // withDefaults fills in what is zero.
@@ -54,9 +57,14 @@ func (l Limits) withDefaults() Limits {
 		}
 	}
 	fill(&l.JoinsPerMinute, 60)
+	fill(&l.ScansPerMinute, 300)
 	fill(&l.GuessesPerMinute, 30)
 	fill(&l.InFlight, 512)
 	fill(&l.BodyBytes, 256*mib)
+	fill(&l.FormBytes, 16*mib)
+	if l.BodyTime <= 0 {
+		l.BodyTime = 30 * time.Second
+	}
 	fill(&l.Renders, 2*runtime.GOMAXPROCS(0))
 	fill(&l.RendersWaiting, 64*runtime.GOMAXPROCS(0))
 	return l
@@ -76,12 +84,17 @@ type server struct {
 	secure    bool // the public address is https, so cookies may insist on it
 	cookieKey [sha256.Size]byte
 
-	joins   *addresses
-	guesses *addresses
-	calls   *gate
-	renders *gate
-	bodies  *semaphore.Weighted
-	origins *http.CrossOriginProtection
+	joins    *addresses
+	scans    *addresses
+	guesses  *addresses
+	calls    *gate
+	shares   sync.Map // of *gate, by key
+	perKey   int      // calls of one key at once
+	renders  *gate
+	bodies   *pool
+	forms    *pool
+	bodyTime time.Duration
+	origins  *http.CrossOriginProtection
 
 	pages *template.Template
 	docs  []byte
@@ -108,10 +121,14 @@ func New(cfg Config) (http.Handler, error) {
 		secure:    public.Scheme == "https",
 		cookieKey: sha256.Sum256(append([]byte("kfactor cookies\x00"), cfg.Secret...)),
 		joins:     newAddresses(rate.Limit(limits.JoinsPerMinute)/60, limits.JoinsPerMinute),
+		scans:     newAddresses(rate.Limit(limits.ScansPerMinute)/60, limits.ScansPerMinute),
 		guesses:   newAddresses(rate.Limit(limits.GuessesPerMinute)/60, limits.GuessesPerMinute),
 		calls:     newGate(limits.InFlight, 0, 0),
 		renders:   newGate(limits.Renders, limits.RendersWaiting, 5*time.Second),
-		bodies:    semaphore.NewWeighted(int64(limits.BodyBytes)),
+		perKey:    max(1, limits.InFlight/2),
+		bodies:    newPool(int64(limits.BodyBytes), max(int64(limits.BodyBytes)/4, 2*assetBody)),
+		forms:     newPool(int64(limits.FormBytes), max(int64(limits.FormBytes)/32, 2*formBody)),
+		bodyTime:  limits.BodyTime,
 		origins:   http.NewCrossOriginProtection(),
 	}
 	if s.log == nil {

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"mime"
 	"net/http"
@@ -21,32 +20,6 @@ import (
 	"kfactor/engine"
 	"kfactor/internal/fault"
 )
-
-// limitBody refuses a body that says it is too large before a byte of it is read, stops reading one that does not
-// say so, and keeps what all bodies together take in memory within bounds until release is called.
-func (s *server) limitBody(c echo.Context, most int64) (release func(), err error) {
-	r := c.Request()
-	if r.ContentLength > most && most > 0 {
-		c.Response().Header().Set(echo.HeaderConnection, "close") // what was announced is not going to be read
-		return nil, fault.New(fault.TooLarge, "the body has %s; this takes up to %s", bytesText(r.ContentLength), bytesText(most))
-	}
-	if most == 0 {
-		r.Body = http.NoBody
-		return func() {}, nil
-	}
-	if coding := r.Header.Get(echo.HeaderContentEncoding); coding != "" && !strings.EqualFold(coding, "identity") {
-		return nil, fault.New(fault.Unsupported, "compressed bodies are not read; send it as it is")
-	}
-	held := most
-	if r.ContentLength >= 0 {
-		held = r.ContentLength
-	}
-	if !s.bodies.TryAcquire(held) {
-		return nil, fault.New(fault.Unavailable, "too many large bodies at once; try again")
-	}
-	r.Body = http.MaxBytesReader(c.Response().Writer, r.Body, most)
-	return func() { s.bodies.Release(held) }, nil
-}
 
 // mediaType is the body's type without parameters, refused when it is none of those that are read here. The
 // first is assumed when the request does not say.
@@ -65,17 +38,8 @@ func mediaType(c echo.Context, read ...string) (string, error) {
 	return t, nil
 }
 
-// readBody is the whole body, which is within the route's limit.
-func readBody(c echo.Context) ([]byte, error) {
-	raw, err := io.ReadAll(c.Request().Body)
-	if err == nil {
-		return raw, nil
-	}
-	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		return nil, err
-	}
-	return nil, fault.Wrap(fault.Invalid, err, "the body broke off")
-}
+// withoutMark is a text without the byte order mark that some programs begin a file with.
+func withoutMark(raw []byte) []byte { return bytes.TrimPrefix(raw, []byte("\uFEFF")) }
 
 // readObject reads the body as one flat JSON object: each known name into its place. An empty body is as good as
 // {} when nothing in it is required.
@@ -83,10 +47,7 @@ func readObject(c echo.Context, required bool, places map[string]any) error {
 	if _, err := mediaType(c, echo.MIMEApplicationJSON); err != nil && c.Request().ContentLength != 0 {
 		return err
 	}
-	raw, err := readBody(c)
-	if err != nil {
-		return err
-	}
+	raw := withoutMark(bodyOf(c))
 	if len(bytes.TrimSpace(raw)) == 0 && !required {
 		return nil
 	}
@@ -106,6 +67,9 @@ func flat(raw []byte, places map[string]any) error {
 	var fields map[string]json.RawMessage
 	if err := json.Unmarshal(raw, &fields); err != nil || fields == nil {
 		return syntaxFault(raw, err)
+	}
+	if err := unambiguous(raw); err != nil {
+		return err
 	}
 	return place(fields, places)
 }
@@ -183,13 +147,17 @@ func plausible(raw []byte) error {
 		case quoted:
 		case b == '{' || b == '[':
 			if depth++; depth > maxDepth {
-				return fault.New(fault.Invalid, "the JSON is nested deeper than %d levels", maxDepth)
+				return tooDeep()
 			}
 		case b == '}' || b == ']':
 			depth--
 		}
 	}
 	return nil
+}
+
+func tooDeep() error {
+	return fault.New(fault.Invalid, "the JSON is nested deeper than %d levels", maxDepth)
 }
 
 // syntaxFault says where the JSON goes wrong.
@@ -223,6 +191,8 @@ func onlyQuery(c echo.Context, known []string) error {
 			wrong = append(wrong, fault.Field{Field: clip(name, 64), Message: said})
 		case len(values[name]) > 1:
 			wrong = append(wrong, fault.Field{Field: name, Message: "is given more than once"})
+		case !utf8.ValidString(values[name][0]):
+			wrong = append(wrong, fault.Field{Field: name, Message: "is not UTF-8"})
 		case len(values[name][0]) > 512:
 			wrong = append(wrong, fault.Field{Field: name, Message: "is longer than 512 bytes"})
 		}

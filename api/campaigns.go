@@ -16,9 +16,7 @@ func definition(c echo.Context) (source []byte, filename string, err error) {
 	if err != nil {
 		return nil, "", err
 	}
-	if source, err = readBody(c); err != nil {
-		return nil, "", err
-	}
+	source = withoutMark(bodyOf(c))
 	filename = "campaign.yaml"
 	if form == echo.MIMEApplicationJSON {
 		filename = "campaign.json"
@@ -103,10 +101,7 @@ func (s *server) putAsset(c echo.Context) error {
 			Field: "name", Message: "must be a plain file name of up to 128 bytes, without slashes and no dot in front",
 		})
 	}
-	body, err := readBody(c)
-	if err != nil {
-		return err
-	}
+	body := bodyOf(c)
 	if len(body) == 0 {
 		return fault.New(fault.Invalid, "the body is empty; send the file's bytes")
 	}

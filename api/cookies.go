@@ -35,6 +35,14 @@ func (s *server) sign(cookie, value string) string {
 	return value + "." + base64.RawURLEncoding.EncodeToString(mac.Sum(nil)[:16])
 }
 
+// idOnce is the id of what a visitor causes once in a campaign: the same each time, and by it nobody can tell who it
+// was, nor that they were in another campaign too.
+func (s *server) idOnce(what, campaign, visitor string) string {
+	mac := hmac.New(sha256.New, s.cookieKey[:])
+	io.WriteString(mac, "id of an event\x00"+what+"\x00"+campaign+"\x00"+visitor)
+	return what + "-" + base64.RawURLEncoding.EncodeToString(mac.Sum(nil)[:16])
+}
+
 // signed is the value of a cookie that was signed here, "" where there is none or somebody else wrote it.
 func (s *server) signed(c echo.Context, cookie string) string {
 	got, err := c.Cookie(cookie)

@@ -31,11 +31,7 @@ func (s *server) acceptEvents(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	raw, err := readBody(c)
-	if err != nil {
-		return err
-	}
-	batch, err := parseEvents(form, raw)
+	batch, err := parseEvents(form, bodyOf(c))
 	if err != nil {
 		return err
 	}
@@ -86,6 +82,7 @@ var errTooMany = fault.New(fault.TooLarge, "the body holds more than %d events; 
 
 // parseEvents reads a body of events in the given form. Only a body that is no JSON at all is an error.
 func parseEvents(form string, raw []byte) (batch, error) {
+	raw = withoutMark(raw)
 	if form == ndjson || form == jsonLines {
 		return parseLines(raw)
 	}
@@ -109,7 +106,10 @@ func parseEvents(form string, raw []byte) (batch, error) {
 		if err != nil {
 			return batch{}, broken(raw, err)
 		}
-		if name == "events" && !many {
+		if name == "events" && many {
+			return batch{}, fault.Fields("the JSON object does not fit", twice("events"))
+		}
+		if name == "events" {
 			many = true
 			if err := b.addAll(dec); err != nil {
 				return batch{}, broken(raw, err)
@@ -130,6 +130,9 @@ func parseEvents(form string, raw []byte) (batch, error) {
 	}
 	if many {
 		return b, place(single, map[string]any{"events": nil})
+	}
+	if err := unambiguous(raw); err != nil {
+		return batch{}, err
 	}
 	var ev engine.Incoming
 	if err := place(single, places(&ev)); err != nil {

@@ -26,13 +26,8 @@ func (s *server) once(do echo.HandlerFunc) echo.HandlerFunc {
 			return fault.Fields("the request does not fit",
 				fault.Field{Field: idempotencyKey, Message: "must be 1 to 255 printable ASCII characters"})
 		}
-		body, err := readBody(c)
-		if err != nil {
-			return err
-		}
-		c.Request().Body = io.NopCloser(bytes.NewReader(body))
 		ctx := c.Request().Context()
-		scope, mark := caller(c).ID+" "+c.Request().Method+" "+c.Path(), fingerprint(c.Request(), body)
+		scope, mark := caller(c).ID+" "+c.Request().Method+" "+c.Path(), fingerprint(c.Request(), bodyOf(c))
 		stored, err := s.engine.Remembered(ctx, scope, key, mark)
 		if err != nil {
 			return err

@@ -91,6 +91,16 @@ func newGate(places, queue int, patience time.Duration) *gate {
 	return &gate{places: make(chan struct{}, places), queue: int64(queue), patience: patience}
 }
 
+// share is the gate of one key: half of the calls under way may be its own, and its bursts wait a moment. Keys are made
+// on the machine itself, so there are few.
+func (s *server) share(key string) *gate {
+	if g, ok := s.shares.Load(key); ok {
+		return g.(*gate)
+	}
+	g, _ := s.shares.LoadOrStore(key, newGate(s.perKey, 2*s.perKey, 5*time.Second))
+	return g.(*gate)
+}
+
 // enter waits for a place; leave gives it back.
 func (g *gate) enter(ctx context.Context) (leave func(), err error) {
 	leave = func() { <-g.places }

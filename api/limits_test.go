@@ -9,11 +9,11 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/labstack/echo/v4"
-	"golang.org/x/sync/semaphore"
 	"golang.org/x/time/rate"
 
 	"kfactor/internal/fault"
@@ -116,10 +116,28 @@ func TestAddresses(t *testing.T) {
 	})
 }
 
+// lockedText is a log that is read while it may still be written.
+type lockedText struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (l *lockedText) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(b)
+}
+
+func (l *lockedText) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
 // small is a server of the given handlers, with all that stands around every route.
 func small(t *testing.T, log io.Writer, routes map[string]echo.HandlerFunc) *httptest.Server {
 	t.Helper()
-	s := &server{log: slog.New(slog.NewJSONHandler(log, nil))}
+	s := &server{log: slog.New(slog.NewJSONHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))}
 	e := echo.New()
 	e.HTTPErrorHandler = s.answerError
 	e.Use(s.observe, s.recover, secureHeaders)
@@ -184,6 +202,30 @@ func TestFailures(t *testing.T) {
 		}
 	})
 
+	t.Run("ACallerWhoHangsUpIsNobodysFailure", func(t *testing.T) {
+		t.Parallel()
+		var log lockedText
+		ended := make(chan struct{})
+		web := small(t, &log, map[string]echo.HandlerFunc{"/": func(c echo.Context) error {
+			defer close(ended)
+			for part := make([]byte, 1<<20); ; {
+				if _, err := c.Response().Write(part); err != nil {
+					return err
+				}
+			}
+		}})
+		res, err := http.Get(web.URL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		<-ended
+		web.Close()
+		if got := log.String(); strings.Contains(got, `"ERROR"`) || strings.Contains(got, `"WARN"`) || !strings.Contains(got, "answer not delivered") {
+			t.Fatalf("the log has %s", got)
+		}
+	})
+
 	t.Run("EveryKindOfFailureHasItsStatus", func(t *testing.T) {
 		t.Parallel()
 		for kind, status := range map[fault.Kind]int{
@@ -200,31 +242,135 @@ func TestFailures(t *testing.T) {
 	})
 }
 
-func TestLimitBody(t *testing.T) {
+func TestPool(t *testing.T) {
 	t.Parallel()
-	s := &server{bodies: semaphore.NewWeighted(1000)}
+	p := newPool(100, 40)
+	take := func(who string, n int64, ok bool) {
+		t.Helper()
+		if err := p.take(who, n); (err == nil) != ok || err != nil && fault.KindOf(err) != fault.Unavailable {
+			t.Fatalf("%s takes %d: %v", who, n, err)
+		}
+	}
+	take("a", 41, false) // nobody gets more than their part
+	take("a", 40, true)
+	take("a", 1, false)
+	take("b", 40, true)
+	take("c", 30, false) // nor all of them together more than there is
+	take("c", 20, true)
+	p.give("a", 40)
+	take("c", 20, true)
+	for who, n := range map[string]int64{"b": 40, "c": 40} {
+		p.give(who, n)
+	}
+	if p.held != 0 || len(p.by) != 0 {
+		t.Fatalf("something is left: %d, %v", p.held, p.by)
+	}
+}
+
+func TestReceive(t *testing.T) {
+	t.Parallel()
+	s := &server{bodyTime: time.Minute}
 	e := echo.New()
-	ask := func(length int64) (func(), error) {
-		r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(""))
+	receive := func(from *pool, length int64, body io.Reader) (echo.Context, func(), error) {
+		r := httptest.NewRequest(http.MethodPost, "/", body)
 		r.ContentLength = length
-		return s.limitBody(e.NewContext(r, httptest.NewRecorder()), 800)
+		c := e.NewContext(r, httptest.NewRecorder())
+		release, err := s.receive(c, 100_000, from, "key")
+		return c, release, err
 	}
-	release, err := ask(300)
-	if err != nil {
-		t.Fatal(err)
+
+	t.Run("ABodyIsReadWholeAndItsMemoryGivenBack", func(t *testing.T) {
+		t.Parallel()
+		for _, size := range []int{0, 1, firstRoom - 1, firstRoom, firstRoom + 1, 99_999, 100_000} {
+			for _, announced := range []int64{-1, int64(size)} {
+				from := newPool(200_000, 200_000)
+				body := strings.Repeat("x", size)
+				c, release, err := receive(from, announced, strings.NewReader(body))
+				if err != nil || string(bodyOf(c)) != body {
+					t.Fatalf("%d bytes, announced %d: got %d, %v", size, announced, len(bodyOf(c)), err)
+				}
+				if from.held > 100_001 || announced >= 0 && from.held > announced+1 {
+					t.Fatalf("%d bytes hold %d", size, from.held)
+				}
+				if release(); from.held != 0 {
+					t.Fatalf("%d are still held", from.held)
+				}
+			}
+		}
+	})
+
+	t.Run("WhatIsAnnouncedIsNotTaken", func(t *testing.T) {
+		t.Parallel()
+		from := newPool(50_000, 50_000)
+		arrives, sends := io.Pipe()
+		ended := make(chan error, 1)
+		go func() {
+			_, _, err := receive(from, 100_000, arrives)
+			ended <- err
+		}()
+		sends.Write([]byte("{"))
+		sends.Write([]byte("}")) // taken only after room was made for the first
+		from.mu.Lock()
+		held := from.held
+		from.mu.Unlock()
+		if held != firstRoom {
+			t.Errorf("two bytes of 100000 hold %d", held)
+		}
+		sends.CloseWithError(io.ErrUnexpectedEOF)
+		if err := <-ended; fault.KindOf(err) != fault.Invalid || from.held != 0 {
+			t.Fatalf("got %v, and %d are held", err, from.held)
+		}
+	})
+
+	t.Run("WhatFindsNoRoomIsRefused", func(t *testing.T) {
+		t.Parallel()
+		from := newPool(50_000, 50_000)
+		if _, _, err := receive(from, -1, strings.NewReader(strings.Repeat("x", 90_000))); fault.KindOf(err) != fault.Unavailable || from.held != 0 {
+			t.Fatalf("got %v, and %d are held", err, from.held)
+		}
+		if _, _, err := receive(from, 100_001, nil); fault.KindOf(err) != fault.TooLarge {
+			t.Fatalf("got %v", err)
+		}
+	})
+}
+
+// TestDeadlines holds that the time for a body ends with the body: the answer may take longer.
+func TestDeadlines(t *testing.T) {
+	t.Parallel()
+	s := &server{bodyTime: 50 * time.Millisecond}
+	from := newPool(1000, 1000)
+	for _, most := range []int64{0, 100} {
+		web := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			e := echo.New()
+			release, err := s.receive(e.NewContext(r, w), most, from, "key")
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer release()
+			select {
+			case <-r.Context().Done():
+				t.Errorf("the request ended while it was answered: %v", context.Cause(r.Context()))
+			case <-time.After(4 * s.bodyTime):
+			}
+		}))
+		web.Config.ReadTimeout = 2 * s.bodyTime
+		web.Start()
+		res, err := http.Post(web.URL, echo.MIMEApplicationJSON, strings.NewReader("{}"[:min(most, 2)]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		web.Close()
 	}
-	if _, err := ask(-1); fault.KindOf(err) != fault.Unavailable {
-		t.Fatalf("a body of unknown size is taken for a small one: %v", err)
+}
+
+func TestShare(t *testing.T) {
+	t.Parallel()
+	s := &server{perKey: 1}
+	if s.share("a") != s.share("a") || s.share("a") == s.share("b") {
+		t.Fatal("each key has a share of its own, and one")
 	}
-	if _, err := ask(900); fault.KindOf(err) != fault.TooLarge {
-		t.Fatalf("got %v", err)
-	}
-	release()
-	release, err = ask(-1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	release()
 }
 
 func BenchmarkParseEvents(b *testing.B) {

@@ -2,7 +2,6 @@ package api
 
 import (
 	"crypto/rand"
-	"errors"
 	"log/slog"
 	"net/http"
 	"time"
@@ -33,7 +32,7 @@ func (s *server) observe(next echo.HandlerFunc) echo.HandlerFunc {
 		whole := false
 		defer func() {
 			level := slog.LevelInfo
-			if c.Response().Status >= 500 || !whole {
+			if c.Response().Status >= 500 || !whole && !gone(c) {
 				level = slog.LevelWarn
 			}
 			attrs := []slog.Attr{
@@ -104,8 +103,10 @@ func secureHeaders(next echo.HandlerFunc) echo.HandlerFunc {
 
 // abort cuts an answer off that went wrong after its head was sent, so that nobody takes half of it for whole.
 func (s *server) abort(c echo.Context, err error) {
-	if !errors.Is(err, c.Request().Context().Err()) || c.Request().Context().Err() == nil {
-		s.log.Error("answer cut off", "request", requestID(c), "route", c.Path(), "err", err)
+	level := slog.LevelError
+	if gone(c) {
+		level = slog.LevelDebug
 	}
+	s.log.Log(c.Request().Context(), level, "answer cut off", "request", requestID(c), "route", c.Path(), "err", err)
 	panic(http.ErrAbortHandler)
 }

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/labstack/echo/v4"
@@ -63,6 +64,10 @@ func (s *server) guessed(c echo.Context, miss error) error {
 func (s *server) scanned(c echo.Context, v engine.Visit) {
 	visitor := s.visitor(c)
 	s.setCookie(c, codeCookie, v.Code, codeAge)
+	if err := s.scans.spend(c.RealIP()); err != nil {
+		s.log.Debug("scan not counted: too many from one address", "request", requestID(c), "campaign", v.Campaign.ID)
+		return
+	}
 	ev := engine.Incoming{ID: "scan-" + rand.Text(), Campaign: v.Campaign.ID, Type: "scan", User: visitor, Code: v.Code}
 	if src := c.QueryParam("src"); src != "" {
 		ev.Data, _ = json.Marshal(map[string]string{"source": clip(src, 64)})
@@ -157,7 +162,6 @@ func stateOf(v view, now time.Time) string {
 
 // joinThroughCode is the form of the page behind a code.
 func (s *server) joinThroughCode(c echo.Context) error {
-	asPage(c)
 	form, err := s.form(c)
 	if err != nil {
 		return err
@@ -171,7 +175,6 @@ func (s *server) joinThroughCode(c echo.Context) error {
 
 // joinCampaign is the form of a campaign's page.
 func (s *server) joinCampaign(c echo.Context) error {
-	asPage(c)
 	form, err := s.form(c)
 	if err != nil {
 		return err
@@ -195,11 +198,7 @@ func (s *server) form(c echo.Context) (url.Values, error) {
 	if err := s.joins.spend(c.RealIP()); err != nil {
 		return nil, err
 	}
-	raw, err := readBody(c)
-	if err != nil {
-		return nil, err
-	}
-	form, err := url.ParseQuery(string(raw))
+	form, err := url.ParseQuery(string(bodyOf(c)))
 	if err != nil {
 		return nil, fault.Wrap(fault.Invalid, err, "the form is not well formed")
 	}
@@ -208,7 +207,7 @@ func (s *server) form(c echo.Context) (url.Values, error) {
 
 // takeIn makes the visitor a participant. On the web joining is following, so the campaign is told of both.
 func (s *server) takeIn(c echo.Context, form url.Values, v view) error {
-	v.Name = strings.TrimSpace(form.Get("name"))
+	v.Name = oneDirection(form.Get("name"))
 	if stateOf(v, time.Now()) != "" {
 		return s.showCampaign(c, http.StatusConflict, v)
 	}
@@ -225,9 +224,9 @@ func (s *server) takeIn(c echo.Context, form url.Values, v view) error {
 	if err != nil {
 		return err
 	}
-	// Its id is the visitor's own: sending the form again follows no second time.
+	// Its id is the same each time: sending the form again follows no second time.
 	receipt, err := s.engine.Accept(ctx, []engine.Incoming{
-		{ID: "join-" + visitor, Campaign: v.Campaign.ID, Type: "subscribe", User: visitor, Code: v.Code},
+		{ID: s.idOnce("join", v.Campaign.ID, visitor), Campaign: v.Campaign.ID, Type: "subscribe", User: visitor, Code: v.Code},
 	})
 	if err == nil && len(receipt.Rejected) > 0 {
 		err = errors.New("following was rejected: " + receipt.Rejected[0].Error)
@@ -237,6 +236,16 @@ func (s *server) takeIn(c echo.Context, form url.Values, v view) error {
 	}
 	s.setCookie(c, ownCookie+v.Campaign.ID, me.Code, visitorAge)
 	return c.Redirect(http.StatusSeeOther, "/me/"+url.PathEscape(v.Campaign.ID))
+}
+
+// oneDirection is a name without the characters that turn the direction of what stands around it.
+func oneDirection(name string) string {
+	return strings.TrimSpace(strings.Map(func(r rune) rune {
+		if unicode.Is(unicode.Bidi_Control, r) {
+			return -1
+		}
+		return r
+	}, name))
 }
 
 // mostNameRunes is how long a name may be on the page; the poster shortens what it cannot hold.

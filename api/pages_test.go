@@ -59,7 +59,7 @@ func TestPages(t *testing.T) {
 
 		friend := h.browser(t)
 		page := friend.ask("", "GET", "/r/"+code+"?src=moments", "").must(http.StatusOK)
-		if !contains(page.Body, "小明 invites you", "春季老带新", "铜牌", "邀请好友关注 × 1", "10 元优惠券", `action="/r/`+code+`/join"`, `lang="en"`) {
+		if !contains(page.Body, "<bdi>小明</bdi> invites you", "春季老带新", "铜牌", "邀请好友关注 × 1", "10 元优惠券", `action="/r/`+code+`/join"`, `lang="en"`) {
 			t.Fatalf("got %s", page.Body)
 		}
 		if scans := h.scans(); len(scans) != 1 || scans[0].Code != code || !strings.Contains(string(scans[0].Data), "moments") || !strings.HasPrefix(scans[0].User, "web_") {
@@ -71,7 +71,7 @@ func TestPages(t *testing.T) {
 		friend.submit("/r/"+code+"/join", "阿强").must(http.StatusSeeOther) // again does no harm
 		own := friend.ask("", "GET", "/me/spring", "").must(http.StatusOK)
 		mine := regexp.MustCompile(`src="(/p/([0-9A-Z]+)\.jpg)"`).FindStringSubmatch(own.Body)
-		if mine == nil || mine[2] == code || !contains(own.Body, "Hello, 阿强", h.URL+"/r/"+mine[2], "0 / 1", "No rewards yet") {
+		if mine == nil || mine[2] == code || !contains(own.Body, "Hello, <bdi>阿强</bdi>", h.URL+"/r/"+mine[2], "0 / 1", "No rewards yet") {
 			t.Fatalf("got %s", own.Body)
 		}
 		if kind := friend.ask("", "GET", mine[1], "").must(http.StatusOK).Header.Get("Content-Type"); kind != "image/jpeg" {
@@ -107,7 +107,7 @@ func TestPages(t *testing.T) {
 		h := live(t)
 		code := h.join("owner-1", "小明", "")
 		for header, says := range map[string]string{
-			"zh-CN,zh;q=0.9,en;q=0.8": "小明 邀请你参加", "zh-TW": "小明 邀请你参加", "en-GB,zh;q=0.5": "invites you", "de": "invites you",
+			"zh-CN,zh;q=0.9,en;q=0.8": "<bdi>小明</bdi> 邀请你参加", "zh-TW": "<bdi>小明</bdi> 邀请你参加", "en-GB,zh;q=0.5": "invites you", "de": "invites you",
 			"": "invites you", "!!": "invites you", strings.Repeat("zh,", 500): "invites you", "fr, zh;q=0.3": "邀请你参加",
 		} {
 			got := h.ask("", "GET", "/r/"+code, "", "Accept-Language", header).must(http.StatusOK)
@@ -120,7 +120,7 @@ func TestPages(t *testing.T) {
 		}
 		zh := h.browser(t)
 		zh.submit("/r/"+code+"/join", "阿强", "Accept-Language", "zh").must(http.StatusSeeOther)
-		if got := zh.ask("", "GET", "/me/spring", "", "Accept-Language", "zh").must(http.StatusOK); !contains(got.Body, "阿强,你好", "我的海报", `lang="zh-CN"`) {
+		if got := zh.ask("", "GET", "/me/spring", "", "Accept-Language", "zh").must(http.StatusOK); !contains(got.Body, "<bdi>阿强</bdi>,你好", "我的海报", `lang="zh-CN"`) {
 			t.Fatalf("got %s", got.Body)
 		}
 		if got := zh.ask("", "GET", "/r/ZZZZZZZZZZ", "", "Accept-Language", "zh").must(http.StatusNotFound); !contains(got.Body, "页面不存在") {
@@ -135,16 +135,67 @@ func TestPages(t *testing.T) {
 		code := h.join("owner-1", nasty, "")
 		friend := h.browser(t)
 		got := friend.ask("", "GET", "/r/"+code, "").must(http.StatusOK)
-		if strings.Contains(got.Body, "<script") || strings.Contains(got.Body, "<img") || !contains(html.UnescapeString(got.Body), nasty+" invites you") {
+		if strings.Contains(got.Body, "<script") || strings.Contains(got.Body, "<img") || !contains(html.UnescapeString(got.Body), "<bdi>"+nasty+"</bdi> invites you") {
 			t.Fatalf("got %s", got.Body)
 		}
 		friend.submit("/r/"+code+"/join", `"><script>x`).must(http.StatusSeeOther)
 		own := friend.ask("", "GET", "/me/spring", "").must(http.StatusOK)
-		if strings.Contains(own.Body, "<script") || !contains(html.UnescapeString(own.Body), `Hello, "><script>x`) {
+		if strings.Contains(own.Body, "<script") || !contains(html.UnescapeString(own.Body), `Hello, <bdi>"><script>x</bdi>`) {
 			t.Fatalf("got %s", own.Body)
 		}
 		if csp := own.Header.Get("Content-Security-Policy"); !contains(csp, "default-src 'none'", "form-action 'self'", "frame-ancestors 'none'") || strings.Contains(csp, "unsafe") {
 			t.Fatalf("got %s", csp)
+		}
+	})
+
+	t.Run("NamesTurnNoDirection", func(t *testing.T) {
+		t.Parallel()
+		h := live(t)
+		person := h.browser(t)
+		person.submit("/c/spring/join", "\u202eabc\u2066\u200f ").must(http.StatusSeeOther)
+		if own := person.ask("", "GET", "/me/spring", "").must(http.StatusOK); !contains(own.Body, "Hello, <bdi>abc</bdi><") {
+			t.Fatalf("got %s", own.Body)
+		}
+		h.browser(t).submit("/c/spring/join", "\u202e \u2066").must(http.StatusUnprocessableEntity)
+	})
+
+	t.Run("SeeingAPageTooOftenIsNotRecorded", func(t *testing.T) {
+		t.Parallel()
+		h := live(t, func(c *api.Config) { c.Limits.ScansPerMinute = 3 })
+		code := h.join("owner-1", "小明", "")
+		for range 6 {
+			h.ask("", "GET", "/r/"+code, "").must(http.StatusOK)
+		}
+		if scans := h.scans(); len(scans) != 3 {
+			t.Fatalf("%d scans of 6 are recorded, want 3", len(scans))
+		}
+		friend := h.browser(t) // who is not counted still comes through their friend
+		friend.ask("", "GET", "/r/"+code, "").must(http.StatusOK)
+		friend.submit("/c/spring/join", "阿强").must(http.StatusSeeOther)
+		h.until("the friend counts", func() bool { return h.count(code) == 1 })
+	})
+
+	t.Run("NoIdSaysWhoTheVisitorIs", func(t *testing.T) {
+		t.Parallel()
+		h := live(t)
+		friend := h.browser(t)
+		friend.submit("/c/spring/join", "阿强").must(http.StatusSeeOther)
+		friend.submit("/c/spring/join", "阿强").must(http.StatusSeeOther)
+		var all struct{ Items []engine.EventView }
+		h.ask("operator", "GET", "/v1/campaigns/spring/events?system=true", "").must(http.StatusOK).into(&all)
+		follows, visitor := 0, ""
+		for _, e := range all.Items {
+			if e.Type == "subscribe" {
+				follows++
+				visitor = e.User
+			}
+		}
+		if follows != 1 || !strings.HasPrefix(visitor, "web_") {
+			t.Fatalf("got %d follows, of %q: %+v", follows, visitor, all.Items)
+		}
+		seen := h.ask("viewer", "GET", "/v1/campaigns/spring/events?system=true", "").must(http.StatusOK)
+		if strings.Contains(seen.Body, visitor) || strings.Contains(seen.Body, visitor[len("web_"):]) || strings.Contains(seen.Body, "阿强") {
+			t.Fatalf("a viewer sees %s", seen.Body)
 		}
 	})
 
@@ -184,7 +235,7 @@ func TestPages(t *testing.T) {
 		// Who saw a friend's page and comes back by the campaign's own page is still that friend's.
 		friend := h.browser(t)
 		friend.ask("", "GET", "/r/"+seedCode, "").must(http.StatusOK)
-		if got := friend.ask("", "GET", "/c/spring", "").must(http.StatusOK); !contains(got.Body, "种子 invites you") {
+		if got := friend.ask("", "GET", "/c/spring", "").must(http.StatusOK); !contains(got.Body, "<bdi>种子</bdi> invites you") {
 			t.Fatalf("got %s", got.Body)
 		}
 		friend.submit("/c/spring/join", "阿强").must(http.StatusSeeOther)

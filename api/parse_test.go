@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"kfactor/engine"
 	"kfactor/internal/fault"
@@ -77,6 +79,51 @@ func TestParseEvents(t *testing.T) {
 		})
 	}
 
+	t.Run("OneAmbiguousEventDoesNotSpoilTheOthers", func(t *testing.T) {
+		t.Parallel()
+		for _, bad := range []string{`{"id":"b","id":"c"}`, `{"id":"\ud800"}`, `{"id":"b","data":{"a":1,"a":1}}`} {
+			for form, body := range map[string]string{"application/json": `{"events":[` + good + "," + bad + `]}`, ndjson: good + "\n" + bad} {
+				b, err := parseEvents(form, []byte(body))
+				if err != nil || len(b.events) != 1 || len(b.rejected) != 1 || b.rejected[0].Index != 1 {
+					t.Errorf("%s: got %+v, %v", body, b, err)
+				}
+			}
+		}
+	})
+
+	t.Run("WholeCharactersAreTakenHoweverTheyAreWritten", func(t *testing.T) {
+		t.Parallel()
+		for said, id := range map[string]string{`\ud83c\udf89`: "🎉", `\\ud800`: `\ud800`, `a\"\u0041`: `a"A`, `é`: "é"} {
+			b, err := parseEvents("application/json", []byte(`{"id":"`+said+`","data":{"a":{"b":1},"b":{"b":[{"b":1},{"b":2}]},"c":"{,\"a\":"}}`))
+			if err != nil || b.events[0].ID != id {
+				t.Errorf("%s: got %+v, %v", said, b, err)
+			}
+		}
+	})
+
+	t.Run("AByteOrderMarkIsNoMatter", func(t *testing.T) {
+		t.Parallel()
+		for _, form := range []string{"application/json", ndjson} {
+			if b, err := parseEvents(form, []byte("\uFEFF"+good)); err != nil || len(b.events) != 1 {
+				t.Errorf("%s: got %+v, %v", form, b, err)
+			}
+		}
+	})
+
+	t.Run("ManyNamesAreToldApart", func(t *testing.T) {
+		t.Parallel()
+		var data strings.Builder
+		for i := range 200 {
+			fmt.Fprintf(&data, `"n%d":1,`, i)
+		}
+		if b, err := parseEvents("application/json", []byte(`{"id":"a","data":{`+data.String()+`"n":1}}`)); err != nil || len(b.events) != 1 {
+			t.Fatalf("got %+v, %v", b, err)
+		}
+		if _, err := parseEvents("application/json", []byte(`{"id":"a","data":{`+data.String()+`"n120":1}}`)); !strings.Contains(fmt.Sprint(err), "n120: is given twice") {
+			t.Fatalf("got %v", err)
+		}
+	})
+
 	t.Run("ABrokenLineDoesNotSpoilTheOthers", func(t *testing.T) {
 		t.Parallel()
 		b, err := parseEvents(ndjson, []byte(good+"\n{\"id\":\n"+good))
@@ -103,6 +150,11 @@ func TestParseEvents(t *testing.T) {
 		"WrongTypes":          {"application/json", `{"id":1}`, "does not fit", fault.Invalid, 1},
 		"EventsAndMore":       {"application/json", `{"events":[],"id":"a"}`, "does not fit", fault.Invalid, 1},
 		"EventsTwice":         {"application/json", `{"events":[],"events":[]}`, "does not fit", fault.Invalid, 1},
+		"TheSameNameTwice":    {"application/json", `{"id":"a","\u0069d":"b"}`, "does not fit", fault.Invalid, 1},
+		"ANameTwiceInData":    {"application/json", `{"id":"a","data":{"x":[{"y":1,"y":2}]}}`, "does not fit", fault.Invalid, 1},
+		"HalfACharacter":      {"application/json", `{"id":"a\ud800"}`, `\ud800, which is half of a character`, fault.Invalid, 0},
+		"HalvesTheWrongWay":   {"application/json", `{"id":"\uDC00\ud800"}`, `\uDC00, which`, fault.Invalid, 0},
+		"HalfAName":           {"application/json", `{"id":"a","data":{"\ud83d":1}}`, `\ud83d, which`, fault.Invalid, 0},
 		"EventsThatIsNoList":  {"application/json", `{"events":{}}`, "does not fit", fault.Invalid, 1},
 		"MoreThanAThousand":   {"application/json", `{"events":[` + strings.Repeat("1,", 1000) + "1]}", "more than 1000", fault.TooLarge, 0},
 		"AThousandLinesAndOn": {ndjson, strings.Repeat("1\n", 1001), "more than 1000", fault.TooLarge, 0},
@@ -126,6 +178,7 @@ func FuzzParseEvents(f *testing.F) {
 	f.Add(false, []byte(`{"events":[`))
 	f.Add(true, []byte("{\"id\":\"a\"}\n\n{\"id\":\n"))
 	f.Add(false, []byte(`{"id":"\ud800","data":{"a":"\\\""}}`))
+	f.Add(false, []byte(`{"id":"a","id":"b","data":{"\ud83c\udf89":1,"":[{"a":{}},2]}}`))
 	f.Fuzz(func(t *testing.T, lines bool, raw []byte) {
 		form := "application/json"
 		if lines {
@@ -156,6 +209,9 @@ func FuzzParseEvents(f *testing.F) {
 			t.Fatal("two elements of the body have the same place")
 		}
 		for _, ev := range b.events {
+			if !utf8.ValidString(ev.ID) || !utf8.ValidString(ev.User) {
+				t.Fatalf("other than text was read: %q, %q", ev.ID, ev.User)
+			}
 			if len(ev.Data) > 0 && !json.Valid(ev.Data) {
 				t.Fatalf("data is not JSON: %q", ev.Data)
 			}

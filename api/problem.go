@@ -68,6 +68,12 @@ func asProblem(err error) (kind fault.Kind, p problem, wait time.Duration) {
 			Detail: "this address does not answer that method; the Allow header lists those it answers",
 		}, 0
 	}
+	if errors.Is(err, errSlow) {
+		return fault.Invalid, problem{
+			Type: "/docs#problem-slow", Title: "Too slow", Status: http.StatusRequestTimeout,
+			Detail: "the body did not arrive in time; send it at once, or in smaller parts",
+		}, 0
+	}
 	f := failures[kind]
 	p = problem{Type: "/docs#problem-" + string(kind), Title: f.title, Status: f.status}
 	var said *fault.Error
@@ -113,12 +119,16 @@ func named(err error) error {
 func (s *server) answerError(err error, c echo.Context) {
 	kind, p, wait := asProblem(err)
 	p.RequestID = requestID(c)
-	if kind == fault.Internal {
-		s.log.LogAttrs(c.Request().Context(), slog.LevelError, "request failed",
-			slog.String("request", p.RequestID), slog.String("route", c.Path()), slog.Any("err", err))
-	} else if kind == fault.Unavailable {
-		s.log.LogAttrs(c.Request().Context(), slog.LevelWarn, "request put off",
-			slog.String("request", p.RequestID), slog.String("route", c.Path()), slog.Any("err", cause(err)))
+	if kind == fault.Internal || kind == fault.Unavailable {
+		level, what, below := slog.LevelError, "request failed", err
+		if kind == fault.Unavailable {
+			level, what, below = slog.LevelWarn, "request put off", cause(err)
+		}
+		if gone(c) {
+			level, what = slog.LevelDebug, "answer not delivered"
+		}
+		s.log.LogAttrs(c.Request().Context(), level, what,
+			slog.String("request", p.RequestID), slog.String("route", c.Path()), slog.Any("err", below))
 	}
 	if c.Response().Committed {
 		return
@@ -140,6 +150,9 @@ func (s *server) answerError(err error, c echo.Context) {
 		s.log.Debug("answer not delivered", "request", p.RequestID, "err", err)
 	}
 }
+
+// gone says whether the caller hung up or reads no more: then the server ends the request.
+func gone(c echo.Context) bool { return c.Request().Context().Err() != nil }
 
 // cause is the failure below a named one, for the log.
 func cause(err error) error {

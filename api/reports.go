@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"net/http"
 	"slices"
 	"time"
@@ -98,7 +99,7 @@ func (s *server) importCodes(c echo.Context) error {
 	if _, err := mediaType(c, "text/csv", echo.MIMETextPlain); err != nil {
 		return err
 	}
-	v, err := s.engine.ImportCoupons(c.Request().Context(), param(c, "id"), param(c, "reward"), c.Request().Body, by(c))
+	v, err := s.engine.ImportCoupons(c.Request().Context(), param(c, "id"), param(c, "reward"), bytes.NewReader(bodyOf(c)), by(c))
 	if err != nil {
 		return err
 	}

@@ -103,7 +103,8 @@ func (r route) pattern() string {
 	return strings.NewReplacer("{", ":", "}", "").Replace(p)
 }
 
-// guard is the way into a route: the key, the parameters and the body's size before anything is read.
+// guard is the way into a route: the key, the parameters and the body's size before anything is read, and a place
+// among the calls under way once all of it is. Until then a caller takes from their own share alone.
 func (s *server) guard(r route) echo.HandlerFunc {
 	do := r.do
 	if r.once {
@@ -111,6 +112,7 @@ func (s *server) guard(r route) echo.HandlerFunc {
 	}
 	known := strings.Fields(r.query)
 	return func(c echo.Context) error {
+		bodies, who := s.forms, ""
 		if r.who != anyone {
 			if err := s.authenticate(c, r.who); err != nil {
 				return err
@@ -118,17 +120,28 @@ func (s *server) guard(r route) echo.HandlerFunc {
 			if err := onlyQuery(c, known); err != nil {
 				return err
 			}
+			bodies, who = s.bodies, caller(c).ID
+			leave, err := s.share(who).enter(c.Request().Context())
+			if err != nil {
+				return err
+			}
+			defer leave()
+		} else if r.body > 0 { // a form
+			asPage(c)
+			who = network(c.RealIP())
+		}
+		release, err := s.receive(c, r.body, bodies, who)
+		if err != nil {
+			return err
+		}
+		defer release()
+		if r.who != anyone {
 			leave, err := s.calls.enter(c.Request().Context())
 			if err != nil {
 				return err
 			}
 			defer leave()
 		}
-		release, err := s.limitBody(c, r.body)
-		if err != nil {
-			return err
-		}
-		defer release()
 		return do(c)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"embed"
 	"encoding/base64"
 	"html/template"
+	"strings"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -40,6 +41,12 @@ type view struct {
 	Wallet     []engine.WalletItem
 
 	Title, Message string // of a message
+}
+
+// Around is what one of the page's sentences says before and after the name in it.
+func (v view) Around(sentence string) [2]string {
+	before, after, _ := strings.Cut(v.W[sentence], "%s")
+	return [2]string{before, after}
 }
 
 // TaskTitle is a task as people read it.
