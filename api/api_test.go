@@ -10,6 +10,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -66,6 +68,7 @@ func TestRoles(t *testing.T) {
 		h := h.in(t)
 		h.follow(code, "friend-1")
 		h.until("the friend counts", func() bool { return h.count(code) == 1 })
+		h.ask("operator", "POST", "/v1/campaigns/spring/participants/"+code+"/block", `{"reason":"call 13800138000"}`).must(http.StatusOK)
 		for _, path := range []string{
 			"/participants/" + code, "/participants/" + code + "/explain", "/events?system=true", "/leaderboard",
 		} {
@@ -75,7 +78,7 @@ func TestRoles(t *testing.T) {
 			if !strings.Contains(seen, "小明") && !strings.Contains(seen, "owner-1") {
 				t.Errorf("%s: an operator sees no name in %s", path, seen)
 			}
-			for _, name := range []string{"小明", "owner-1", "\"friend-1\""} {
+			for _, name := range []string{"小明", "owner-1", "\"friend-1\"", "13800138000"} {
 				if strings.Contains(blank, name) {
 					t.Errorf("%s: a viewer sees %s in %s", path, name, blank)
 				}
@@ -600,6 +603,26 @@ func TestPictures(t *testing.T) {
 			}
 		})
 	}
+
+	t.Run("AFileThatIsGoneIsNoFaultOfTheVisitor", func(t *testing.T) {
+		h := h.in(t)
+		file := strings.NewReplacer("campaign: spring", "campaign: gone", `background: "#FFF4E0"`, "background: bg.png").Replace(spring)
+		h.ask("operator", "POST", "/v1/campaigns", file, "Content-Type", "application/yaml").must(http.StatusCreated)
+		h.ask("operator", "PUT", "/v1/campaigns/gone/assets/bg.png", picture(750, 1334), "Content-Type", "image/png").must(http.StatusOK)
+		h.ask("operator", "POST", "/v1/campaigns/gone/launch", "").must(http.StatusOK)
+		var p engine.ParticipantView
+		h.ask("ingest", "POST", "/v1/campaigns/gone/participants", `{"user":"u"}`).must(http.StatusCreated).into(&p)
+		// Another file takes the place of the first, and goes: the poster has to be made again.
+		h.ask("operator", "PUT", "/v1/campaigns/gone/assets/bg.png", picture(751, 1334), "Content-Type", "image/png").must(http.StatusOK)
+		if err := os.RemoveAll(filepath.Join(h.data, "assets")); err != nil {
+			t.Fatal(err)
+		}
+		got := h.ask("", "GET", "/p/"+p.Code+".png", "")
+		got.problem(http.StatusInternalServerError)
+		if strings.Contains(got.Body, "bg.png") || strings.Contains(got.Body, h.data) {
+			t.Errorf("a visitor is told of the file: %s", got.Body)
+		}
+	})
 
 	t.Run("GuessingCodesIsLimitedAndKnownOnesStillCome", func(t *testing.T) {
 		h := h.in(t)

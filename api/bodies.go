@@ -64,11 +64,7 @@ const bodyKey = "kfactor.body"
 // announced, and is held until release is called.
 func (s *server) receive(c echo.Context, most int64, from *pool, who string) (release func(), err error) {
 	r := c.Request()
-	until := http.NewResponseController(c.Response())
 	if most == 0 {
-		if r.ContentLength == 0 { // a deadline that passes while the answer is made would end the request
-			_ = until.SetReadDeadline(time.Time{})
-		}
 		r.Body = http.NoBody
 		return func() {}, nil
 	}
@@ -89,6 +85,7 @@ func (s *server) receive(c echo.Context, most int64, from *pool, who string) (re
 	}
 
 	body := http.MaxBytesReader(c.Response().Writer, r.Body, most)
+	until := http.NewResponseController(c.Response())
 	began := time.Now()
 	var raw []byte
 	for {
@@ -116,7 +113,7 @@ func (s *server) receive(c echo.Context, most int64, from *pool, who string) (re
 			return release, brokenOff(err)
 		}
 	}
-	_ = until.SetReadDeadline(time.Time{})
+	_ = until.SetReadDeadline(time.Time{}) // one that passes while the answer is made would end the request
 	c.Set(bodyKey, raw)
 	return release, nil
 }

@@ -56,6 +56,7 @@ type house struct {
 	engine *engine.Engine
 	keys   map[string]string // secrets by role
 	log    *lines
+	data   string       // the data directory
 	client *http.Client // nil: the server's own
 }
 
@@ -70,14 +71,14 @@ func open(t *testing.T, options ...option) *house {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { q.Close() })
-	h := &house{t: t, keys: map[string]string{}, log: &lines{}}
+	h := &house{t: t, keys: map[string]string{}, log: &lines{}, data: t.TempDir()}
 	h.Server = httptest.NewUnstartedServer(nil)
 	public := "http://" + h.Listener.Addr().String()
 	secret := []byte("0123456789abcdef0123456789abcdef")
 	metrics := telemetry.New()
 	h.engine, err = engine.New(engine.Config{
 		DB: databasetest.SQLite(t), Queue: q, Metrics: metrics, Log: discard, Secret: secret,
-		DataDir: t.TempDir(), PublicURL: public,
+		DataDir: h.data, PublicURL: public,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -339,7 +339,7 @@ func TestDeadlines(t *testing.T) {
 	t.Parallel()
 	s := &server{bodyTime: 50 * time.Millisecond}
 	from := newPool(1000, 1000)
-	for _, most := range []int64{0, 100} {
+	for body, most := range map[string]int64{"": 100, "{}": 100, "[]": 0} {
 		web := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			e := echo.New()
 			release, err := s.receive(e.NewContext(r, w), most, from, "key")
@@ -356,7 +356,7 @@ func TestDeadlines(t *testing.T) {
 		}))
 		web.Config.ReadTimeout = 2 * s.bodyTime
 		web.Start()
-		res, err := http.Post(web.URL, echo.MIMEApplicationJSON, strings.NewReader("{}"[:min(most, 2)]))
+		res, err := http.Post(web.URL, echo.MIMEApplicationJSON, strings.NewReader(body))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -368,8 +368,21 @@ func TestDeadlines(t *testing.T) {
 func TestShare(t *testing.T) {
 	t.Parallel()
 	s := &server{perKey: 1}
-	if s.share("a") != s.share("a") || s.share("a") == s.share("b") {
-		t.Fatal("each key has a share of its own, and one")
+	leave, err := s.share("a").enter(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.share("b").enter(t.Context()); err != nil {
+		t.Fatalf("one key's calls stand in the way of another's: %v", err)
+	}
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := s.share("a").enter(gone); err == nil {
+		t.Fatal("a key has more than its share")
+	}
+	leave()
+	if _, err := s.share("a").enter(t.Context()); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -141,7 +141,9 @@ func (s *server) answerError(err error, c echo.Context) {
 		head.Set(echo.HeaderRetryAfter, strconv.Itoa(int(math.Ceil(wait.Seconds()))))
 	}
 	head.Set(echo.HeaderCacheControl, "no-store")
-	head.Del("ETag")
+	for _, said := range []string{"ETag", echo.HeaderContentType, echo.HeaderContentDisposition} {
+		head.Del(said) // of the answer that is not to be
+	}
 	if shown, _ := c.Get(pageKey).(bool); shown && s.failurePage(c, kind, p.Status) {
 		return
 	}
