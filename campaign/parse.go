@@ -86,7 +86,7 @@ func Parse(source []byte, filename string) (*Definition, *Source, []Problem) {
 func (r *reader) definition(o *object) *Definition {
 	d := &Definition{
 		ID:       r.word(o.need("campaign", "write `campaign: spring-2026`, the name in addresses and files"), slug),
-		Name:     r.text(o.need("name", "write `name:` with what people call the campaign"), maxTitle, false),
+		Name:     r.label(o.need("name", "write `name:` with what people call the campaign"), maxTitle),
 		Channel:  "web",
 		Schedule: r.schedule(r.object(o.need("schedule", "write `schedule:` with starts and ends"), scheduleKeys)),
 		Join:     r.join(r.object(o.get("join"), joinKeys)),
@@ -148,9 +148,9 @@ func (r *reader) schedule(o *object) Schedule {
 }
 
 func (r *reader) join(o *object) Join {
-	j := Join{OnSubscribe: r.flag(o.get("on_subscribe")), MenuKey: r.text(o.get("menu_key"), 128, false)}
+	j := Join{OnSubscribe: r.flag(o.get("on_subscribe")), MenuKey: r.label(o.get("menu_key"), 128)}
 	for _, item := range r.items(o.get("keywords"), maxKeywords, "keywords") {
-		keyword := r.text(item, 30, false)
+		keyword := r.label(item, 30)
 		if keyword == "" {
 			continue
 		}
@@ -171,7 +171,7 @@ func (r *reader) tasks(v *value, location *time.Location) []Task {
 		o := r.object(e.value, taskKeys)
 		t := Task{
 			Name:         e.name,
-			Title:        r.text(o.get("title"), maxTitle, false),
+			Title:        r.label(o.get("title"), maxTitle),
 			On:           r.word(o.need("on", "write the event that counts, like `on: subscribe`"), word),
 			Credit:       r.choice(o.get("credit"), Inviter, Actor),
 			NewUsersOnly: r.flag(o.get("new_users_only")),
@@ -221,7 +221,7 @@ func (r *reader) tiers(v *value, named names) []Tier {
 	for _, item := range r.items(v, maxTiers, "tiers") {
 		o := r.object(item, tierKeys)
 		t := Tier{
-			Name:     r.text(o.need("name", "write the tier's name, like `name: 铜牌`"), 64, false),
+			Name:     r.label(o.need("name", "write the tier's name, like `name: 铜牌`"), 64),
 			Requires: r.requires(o.need("requires", "write what it takes, like `requires: {invite: 3}`"), named.tasks),
 			Rewards:  r.rewardNames(o.get("rewards"), named),
 		}
@@ -282,7 +282,7 @@ func (r *reader) rewards(v *value, currency string) []Reward {
 		w := Reward{
 			Name:         e.name,
 			Kind:         r.choice(o.need("kind", "write "+orList(kinds)), kinds...),
-			Title:        r.text(o.get("title"), maxTitle, false),
+			Title:        r.label(o.get("title"), maxTitle),
 			UnitCost:     r.amount(o.get("unit_cost"), currency),
 			Amount:       r.amount(o.get("amount"), currency),
 			Points:       r.whole(o.get("points"), 0, 1, maxPoints),

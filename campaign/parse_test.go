@@ -179,6 +179,23 @@ func TestProblems(t *testing.T) {
 		{"a list for text", "name: 春季老带新", "name: [a]", `2:1: name: this must be text, not a list; write text here`},
 		{"a control character", "name: 春季老带新", `name: "a\x07"`, "2:7: name: this holds a control character (U+0007); remove it"},
 		{"a very long name", "name: 春季老带新", "name: " + strings.Repeat("长", 10000), "2:7: name: this has 10000 characters, more than 100; shorten it"},
+		{"a name with a space around it", "name: 春季老带新", `name: " 春季老带新"`, `2:7: name: this begins or ends with a space; write "春季老带新"`},
+		{"a title with a space around it", "title: 邀请好友关注", "title: \"邀请好友关注\u3000\"", `15:12: tasks.invite.title: this begins or ends with a space; write "邀请好友关注"`},
+		{"a tier with a space around it", "name: 银牌", `name: "铜牌 "`, `23:11: tiers[1].name: this begins or ends with a space; write "铜牌"`},
+		{"a name that runs backwards", "name: 春季老带新", `name: "a\u202eb"`, "2:7: name: this holds a character that cannot be seen (U+202E); remove it"},
+		{"a title with an isolate", "title: 10 元优惠券", `title: "10\u2066 元"`, "29:12: rewards.coupon.title: this holds a character that cannot be seen (U+2066); remove it"},
+		{"a tier that looks like another", "name: 银牌", `name: "铜\u200b牌"`, `23:11: tiers[1].name: this holds a character that cannot be seen (U+200B); remove it`},
+		{"a tier of another direction", "name: 银牌", `name: "铜\u061c牌"`, `23:11: tiers[1].name: this holds a character that cannot be seen (U+061C); remove it`},
+		{"a name of nothing", "name: 春季老带新", `name: "\u200d\ufe0f"`, "2:7: name: this holds a character that cannot be seen (U+200D); remove it"},
+		{"a name of fillers", "name: 春季老带新", `name: "a\u3164"`, "2:7: name: this holds a character that cannot be seen (U+3164); remove it"},
+		{"a hexadecimal number", "stock: 100", "stock: 0x10", `31:12: rewards.coupon.stock: "0x10" is not written in plain digits; write a whole number from 0 to 1000000000`},
+		{"a number that may be octal", "stock: 100", "stock: 010", `31:12: rewards.coupon.stock: "010" is not written in plain digits; write a whole number from 0 to 1000000000`},
+		{"a number that cannot be octal", "stock: 100", "stock: 08", `31:12: rewards.coupon.stock: "08" is not written in plain digits; write a whole number from 0 to 1000000000`},
+		{"a number with a line through it", "stock: 100", "stock: 1_000", `31:12: rewards.coupon.stock: "1_000" is not written in plain digits; write 1000`},
+		{"a number with a power", "stock: 100", "stock: 1e3", `31:12: rewards.coupon.stock: "1e3" is not written in plain digits; write a whole number from 0 to 1000000000`},
+		{"a number with a plus", "requires: {invite: 3}", "requires: {invite: +5}", `21:24: tiers[0].requires.invite: "+5" is not written in plain digits; write 5`},
+		{"a size in another system", "size: 44", "size: 0x2c", `11:67: poster.layers[0].text.size: "0x2c" is not written in plain digits; write a number from 8 to 512`},
+		{"a hold with a zero before it", "on: subscribe", "on: subscribe\n    hold: 010h", `17:11: tasks.invite.hold: "010h" is not a length of time; write a whole number with its unit: 90s, 30m, 24h or 7d`},
 		{"an end before the start", "ends: 2036-12-31T23:59:59+08:00", "ends: 2025-12-31T23:59:59+08:00", "6:9: schedule.ends: the campaign ends before it starts; write a time after 2026-01-01T00:00:00+08:00"},
 		{"a time without a zone", "2036-12-31T23:59:59+08:00", "2036-12-31 23:59:59", `6:9: schedule.ends: "2036-12-31 23:59:59" is not a time with its zone; write it like 2026-09-01T09:00:00+08:00`},
 		{"a day that is none", "2036-12-31T23:59:59+08:00", "2036-02-30T23:59:59+08:00", `6:9: schedule.ends: "2036-02-30T23:59:59+08:00" is not a time with its zone; write it like 2026-09-01T09:00:00+08:00`},
@@ -251,6 +268,17 @@ func TestProblems(t *testing.T) {
 		})
 	}
 
+	t.Run("emoji are no hidden characters, and names differ by case", func(t *testing.T) {
+		t.Parallel()
+		for _, name := range []string{"👨‍👩‍👧‍👦", "❤️", "1️⃣", "🏴󠁧󠁢󠁥󠁮󠁧󠁿", "葛\U000e0100", "🇨🇳"} {
+			source := strings.Replace(spring, "name: 银牌", "name: "+name, 1)
+			if d := parse(t, []byte(source)); d.Tiers[1].Name != name {
+				t.Errorf("%q is read as %q", name, d.Tiers[1].Name)
+			}
+		}
+		parse(t, []byte(strings.NewReplacer("name: 铜牌", "name: gold", "name: 银牌", "name: Gold").Replace(spring)))
+	})
+
 	t.Run("all of them are told at once and in order", func(t *testing.T) {
 		t.Parallel()
 		_, _, problems := campaign.Parse(read(t, "broken.yaml"), "broken.yaml")
@@ -306,7 +334,10 @@ func TestProblems(t *testing.T) {
 			"stairs":           stairs(700),
 			"layers":           strings.Replace(spring, "  layers:\n", "  layers:\n"+strings.Repeat("    - rect: {at: [0, 0], size: [1, 1], color: \"#000000\"}\n", 1000), 1),
 			"unknown keys":     unknownKeys(20000),
-			"few unknown keys": unknownKeys(10000),
+			"few unknown keys": unknownKeys(7000),
+			"keys in braces":   "{" + strings.ReplaceAll(unknownKeys(7000), "\n", ", ") + "}",
+			"keys further in":  "a:\n  " + strings.ReplaceAll(unknownKeys(7000), "\n", "\n  "),
+			"a line of JSON":   `{"a": [` + strings.Repeat("0,", 120<<10) + "0]}",
 			"empty lines":      "a: |\n  " + strings.Repeat("\n", 250<<10),
 			"few empty lines":  "a: |\n  " + strings.Repeat("\n", 7900),
 			"carriage returns": "a: |\n  " + strings.Repeat("\r", 250<<10),
@@ -316,10 +347,12 @@ func TestProblems(t *testing.T) {
 			"a word per line":  strings.Repeat("a\n", 128<<10),
 			"keywords":         strings.Replace(spring, "channel: web", "join: {keywords: ["+strings.Repeat("a, ", 30000)+"]}", 1),
 		} {
+			began := time.Now()
 			_, _, problems := campaign.Parse([]byte(source), "x")
 			if len(problems) == 0 || len(problems) > 100 {
 				t.Errorf("%s: %d problems", name, len(problems))
 			}
+			t.Logf("%s: %v", name, time.Since(began).Round(time.Millisecond))
 		}
 	})
 }
@@ -331,6 +364,30 @@ func stairs(steps int) string {
 		out.WriteString(strings.Repeat(" ", i) + "a:\n")
 	}
 	return out.String()
+}
+
+// The bound on the keys of one mapping counts no two mappings together.
+func TestManyKeysInManyMappings(t *testing.T) {
+	t.Parallel()
+	layers := "  layers:\n    - qr: {at: [235, 900], size: 280}\n"
+	for i := range 63 {
+		if i%2 == 0 {
+			layers += "    - rect: {at: [0, 0], size: [1, 1], color: \"#000000\", radius: 0}\n"
+			continue
+		}
+		layers += "    - text:\n        value: a\n        at: [0, 0]\n        size: 8\n        color: \"#000000\"\n        max_width: 9\n"
+	}
+	source := string(read(t, "spring.yaml"))
+	before, rest, _ := strings.Cut(source, "  layers:\n")
+	_, after, _ := strings.Cut(rest, "tasks:")
+	source = before + layers + "  variants:\n"
+	for name := 'b'; name < 'j'; name++ {
+		source += "    " + string(name) + ":\n" + strings.ReplaceAll("  "+strings.TrimSpace(layers), "\n", "\n    ") + "\n"
+	}
+	source = strings.ReplaceAll(source, ":\n  layers:", ":\n      layers:") + "tasks:" + after
+	if d := parse(t, []byte(source)); len(d.Poster.Variants) != 8 || len(d.Poster.Variants[7].Layers) != 64 {
+		t.Errorf("%d variants", len(d.Poster.Variants))
+	}
 }
 
 func unknownKeys(n int) string {

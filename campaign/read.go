@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 	"unicode"
+	"unicode/utf8"
 
 	"kfactor/internal/money"
 	"kfactor/internal/spelling"
@@ -88,6 +89,9 @@ func (r *reader) object(v *value, known []string) *object {
 	o.members = make(map[string]*value, len(v.entries))
 	for _, e := range r.entries(v) {
 		if !slices.Contains(known, e.name) {
+			if len(r.problems) >= maxProblems {
+				continue // nobody would hear what was probably meant
+			}
 			r.wrong(place{e.line, e.column}, e.value.path, suggest(e.name, known), "there is no key %s here", quote(e.name))
 			continue
 		}
@@ -200,7 +204,10 @@ var (
 	name     = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,31}$`)
 	anything = regexp.MustCompile(``)
 	filename = regexp.MustCompile(`^[A-Za-z0-9._-]{1,100}$`)
-	span     = regexp.MustCompile(`^([0-9]{1,9})([smhd])$`)
+	span     = regexp.MustCompile(`^(0|[1-9][0-9]{0,8})([smhd])$`)
+	digits   = regexp.MustCompile(`^(0|-?[1-9][0-9]*)$`)
+	numeral  = regexp.MustCompile(`^[+-]?[0-9][0-9_]*([eE][+-]?[0-9]+)?$`)
+	decimals = regexp.MustCompile(`^-?(0|[1-9][0-9]*)(\.[0-9]+)?$`)
 )
 
 // forms say what matches, for people.
@@ -247,6 +254,47 @@ func (r *reader) text(v *value, most int, lines bool) string {
 	return said
 }
 
+// label is text by which people know something: it stands alone on posters, in lists and in reports. Two that look
+// the same must be the same, so it has no spaces around it and nothing in it that cannot be seen.
+func (r *reader) label(v *value, most int) string {
+	said := r.text(v, most, false)
+	if trimmed := strings.TrimSpace(said); trimmed != said {
+		r.bad(v, fmt.Sprintf("write %q", trimmed), "this begins or ends with a space")
+		return ""
+	}
+	if c, ok := hidden(said); ok {
+		r.bad(v, "remove it", "this holds a character that cannot be seen (%U)", c)
+		return ""
+	}
+	return said
+}
+
+// hidden finds a character that shows nothing and changes the direction, the joining or the spelling of what is
+// around it. What emoji are made of is fine: the joiner and variation selectors, and the tags that spell a flag.
+func hidden(s string) (rune, bool) {
+	const joiner, blackFlag = '\u200d', '\U0001f3f4'
+	flag, seen := false, false
+	for _, c := range s {
+		tag := c >= '\U000e0020' && c <= '\U000e007f'
+		switch {
+		case c == joiner, flag && tag:
+			continue
+		case unicode.Is(unicode.Cf, c), blank(c):
+			return c, true
+		case unicode.Is(unicode.Variation_Selector, c):
+			continue
+		}
+		flag, seen = c == blackFlag, true
+	}
+	first, _ := utf8.DecodeRuneInString(s)
+	return first, !seen && s != ""
+}
+
+// blank says whether a letter is drawn as nothing.
+func blank(c rune) bool {
+	return c == '\u115f' || c == '\u1160' || c == '\u3164' || c == '\uffa0' || c == '\u2800'
+}
+
 // word is text of a form.
 func (r *reader) word(v *value, form *regexp.Regexp) string {
 	said := r.text(v, 200, false)
@@ -280,7 +328,13 @@ func (r *reader) whole(v *value, otherwise, least, most int64) int64 {
 	}
 	mend := fmt.Sprintf("write a whole number from %d to %d", least, most)
 	switch {
-	case v.kind == text && isDigits(v.text):
+	case (v.kind == integer || !v.quoted && numeral.MatchString(v.text)) && !digits.MatchString(v.text):
+		// YAML has more ways to write a number, and people who write 010 or 1_000 do not agree on what they mean.
+		if v.kind == integer && v.whole >= least && v.whole <= most && strings.Trim(v.text, "+_0123456789") == "" && !leadingZero(v.text) {
+			mend = fmt.Sprintf("write %d", v.whole)
+		}
+		r.bad(v, mend, "%s is not written in plain digits", quote(v.text))
+	case v.kind == text && digits.MatchString(v.text):
 		r.bad(v, "write it without quotes: "+v.text, "this must be a whole number, not text")
 	case v.kind != integer:
 		r.bad(v, mend, "this must be a whole number, not %s", v.kind)
@@ -300,7 +354,7 @@ func (r *reader) number(v *value, otherwise, least, most float64) float64 {
 	mend := fmt.Sprintf("write a number from %g to %g", least, most)
 	got := float64(v.whole)
 	if v.kind == decimal {
-		parsed, err := strconv.ParseFloat(strings.ReplaceAll(v.text, "_", ""), 64)
+		parsed, err := strconv.ParseFloat(v.text, 64)
 		if err != nil {
 			parsed = math.NaN()
 		}
@@ -309,6 +363,8 @@ func (r *reader) number(v *value, otherwise, least, most float64) float64 {
 	switch {
 	case v.kind != integer && v.kind != decimal:
 		r.bad(v, mend, "this must be a number, not %s", v.kind)
+	case !decimals.MatchString(v.text):
+		r.bad(v, mend, "%s is not written in plain digits", quote(v.text))
 	case !(got >= least && got <= most): // so that NaN is out of bounds too
 		r.bad(v, mend, "%s is out of bounds", v.text)
 	default:
@@ -482,4 +538,8 @@ func orList(words []string) string {
 	return strings.Join(words[:len(words)-1], ", ") + " or " + words[len(words)-1]
 }
 
-func isDigits(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
+// leadingZero says whether digits begin with a zero that some read as octal.
+func leadingZero(s string) bool {
+	s = strings.TrimLeft(s, "+-_")
+	return len(s) > 1 && s[0] == '0'
+}

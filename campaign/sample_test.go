@@ -50,6 +50,7 @@ func with(t testing.TB, old, new string) *campaign.Definition {
 func definitions() *rapid.Generator[*campaign.Definition] {
 	return rapid.Custom(func(t *rapid.T) *campaign.Definition {
 		short := rapid.StringMatching(`[a-zA-Z0-9 "'\\{}:#,&*!%é中文😀-]{0,10}[a-z中😀]`)
+		label := rapid.Map(short, strings.TrimSpace)
 		word := rapid.StringMatching(`[a-z][a-z0-9_]{0,8}`)
 		color := rapid.StringMatching(`#[0-9A-Fa-f]{6}`)
 		picture := rapid.StringMatching(`[A-Za-z0-9_-]{1,10}\.(jpg|jpeg|png|PNG)`)
@@ -69,7 +70,7 @@ func definitions() *rapid.Generator[*campaign.Definition] {
 		zone := time.FixedZone("", rapid.IntRange(-12, 14).Draw(t, "zone")*3600)
 		d := &campaign.Definition{
 			ID:      rapid.StringMatching(`[a-z0-9][a-z0-9-]{0,20}`).Draw(t, "id"),
-			Name:    short.Draw(t, "name"),
+			Name:    label.Draw(t, "name"),
 			Channel: word.Draw(t, "channel"),
 			Schedule: campaign.Schedule{
 				Starts:   starts.In(zone),
@@ -78,8 +79,8 @@ func definitions() *rapid.Generator[*campaign.Definition] {
 			},
 			Join: campaign.Join{
 				OnSubscribe: rapid.Bool().Draw(t, "on_subscribe"),
-				Keywords:    rapid.SliceOfNDistinct(short, 0, 3, func(s string) string { return s }).Draw(t, "keywords"),
-				MenuKey:     optional(t, short, "menu_key"),
+				Keywords:    rapid.SliceOfNDistinct(label, 0, 3, func(s string) string { return s }).Draw(t, "keywords"),
+				MenuKey:     optional(t, label, "menu_key"),
 			},
 			Attribution: campaign.Attribution{Window: time.Second + window.Draw(t, "window")},
 			Funnel:      rapid.SliceOfNDistinct(word, 1, 5, func(s string) string { return s }).Draw(t, "funnel"),
@@ -99,7 +100,7 @@ func definitions() *rapid.Generator[*campaign.Definition] {
 			w := campaign.Reward{
 				Name:         fmt.Sprintf("reward-%d", i),
 				Kind:         rapid.SampledFrom([]string{campaign.Coupon, campaign.Cash, campaign.Physical, campaign.Points}).Draw(t, "kind"),
-				Title:        short.Draw(t, "title"),
+				Title:        label.Draw(t, "title"),
 				UnitCost:     rapid.Int64Range(0, 100000).Draw(t, "unit_cost"),
 				Stock:        rapid.Int64Range(0, 1e6).Draw(t, "stock"),
 				Review:       rapid.Bool().Draw(t, "review"),
@@ -125,7 +126,7 @@ func definitions() *rapid.Generator[*campaign.Definition] {
 		for i := range rapid.IntRange(1, 4).Draw(t, "tasks") {
 			on := word.Draw(t, "on")
 			d.Tasks = append(d.Tasks, campaign.Task{
-				Name: fmt.Sprintf("task_%d", i), Title: short.Draw(t, "title"), On: on,
+				Name: fmt.Sprintf("task_%d", i), Title: label.Draw(t, "title"), On: on,
 				Credit:       rapid.SampledFrom([]string{campaign.Inviter, campaign.Actor}).Draw(t, "credit"),
 				NewUsersOnly: rapid.Bool().Draw(t, "new_users_only"),
 				RevokeOn:     optional(t, rapid.Just("un"+on), "revoke_on"),
@@ -135,7 +136,7 @@ func definitions() *rapid.Generator[*campaign.Definition] {
 			})
 		}
 		for i := range rapid.IntRange(0, 3).Draw(t, "tiers") {
-			tier := campaign.Tier{Name: fmt.Sprintf("%s %d", short.Draw(t, "tier"), i), Rewards: someRewards("tier has reward")}
+			tier := campaign.Tier{Name: fmt.Sprintf("%s %d", label.Draw(t, "tier"), i), Rewards: someRewards("tier has reward")}
 			for j, task := range d.Tasks {
 				if j == 0 || rapid.Bool().Draw(t, "requires") {
 					tier.Requires = append(tier.Requires, campaign.Requirement{Task: task.Name, Count: rapid.IntRange(1, 100).Draw(t, "count")})

@@ -26,6 +26,8 @@ const (
 	// maxTokens bounds what the library reads: its time grows with the square of a mapping's keys. The largest
 	// definition that means something stays below.
 	maxTokens = 40_000
+	// maxKeys bounds one mapping for the same reason. The largest that means something has 64.
+	maxKeys = 512
 	// maxLines does the same for empty lines in blocks of text.
 	maxLines = 8_000
 )
@@ -159,9 +161,12 @@ func refuse(tokens token.Tokens) *Problem {
 			Mend:    fmt.Sprintf("stay below %d words and signs", maxTokens),
 		}
 	}
-	depth := 0
+	depth, keys := 0, keyCounter{}
 	for _, t := range tokens {
 		message, mend := "", ""
+		if keys.next(t, depth) > maxKeys {
+			message, mend = fmt.Sprintf("there are more than %d keys in one mapping", maxKeys), "leave some out"
+		}
 		switch t.Type {
 		case token.AnchorType, token.AliasType:
 			message, mend = "anchors and aliases are not read here", "write the value out; put text that begins with & or * in quotes"
@@ -191,6 +196,44 @@ func refuse(tokens token.Tokens) *Problem {
 		}
 	}
 	return nil
+}
+
+// keyCounter counts the keys of the mappings that are open: in brackets one for each depth, else one for each column.
+type keyCounter struct {
+	blocks []keyCount
+	flows  [maxDepth + 2]int
+}
+
+type keyCount struct{ column, keys int }
+
+// next takes a token and gives how many keys its mapping has by now; 0 when it is no key.
+func (k *keyCounter) next(t *token.Token, depth int) int {
+	switch {
+	case t.Type == token.MappingStartType, t.Type == token.SequenceStartType:
+		k.flows[max(depth, 0)+1] = 0
+	case t.Type == token.SequenceEntryType && depth == 0:
+		k.close(t.Position.Column)
+	case t.Type == token.MappingValueType && depth > 0:
+		k.flows[depth]++
+		return k.flows[depth]
+	case t.Type == token.MappingValueType && t.Prev != nil:
+		column := t.Prev.Position.Column
+		k.close(column)
+		if n := len(k.blocks); n == 0 || k.blocks[n-1].column < column {
+			k.blocks = append(k.blocks, keyCount{column: column})
+		}
+		last := &k.blocks[len(k.blocks)-1]
+		last.keys++
+		return last.keys
+	}
+	return 0
+}
+
+// close forgets the mappings further right than a column.
+func (k *keyCounter) close(column int) {
+	for n := len(k.blocks); n > 0 && k.blocks[n-1].column > column; n-- {
+		k.blocks = k.blocks[:n-1]
+	}
 }
 
 const tooDeep = "this is nested too deeply"
@@ -296,9 +339,9 @@ func jsonTree(source []byte) (*value, *Problem) {
 type jsonReader struct {
 	source  []byte
 	decoder *json.Decoder
-	line    int // of offset, counted on as tokens are read, so that reading stays linear
-	start   int // offset of that line
 	offset  int
+	line    int // of offset, counted on as tokens are read, so that reading stays linear
+	column  int // characters before offset on that line
 }
 
 // next is the next token with where it begins. The source is known to be valid JSON.
@@ -308,12 +351,15 @@ func (r *jsonReader) next() (t json.Token, line, column int) {
 		begin++
 	}
 	for ; r.offset < begin; r.offset++ {
-		if r.source[r.offset] == '\n' {
-			r.line, r.start = r.line+1, r.offset+1
+		switch c := r.source[r.offset]; {
+		case c == '\n':
+			r.line, r.column = r.line+1, 0
+		case utf8.RuneStart(c):
+			r.column++
 		}
 	}
 	t, _ = r.decoder.Token()
-	return t, r.line + 1, 1 + utf8.RuneCount(r.source[r.start:begin])
+	return t, r.line + 1, r.column + 1
 }
 
 func (r *jsonReader) value(depth int) (*value, *Problem) {

@@ -111,7 +111,7 @@ func whenProblem(when string, err error) (message string, offset int) {
 
 // Matches says whether an event fulfils the task's condition. data is a JSON object or nil. An empty condition
 // always holds. One that cannot be decided, because a field is missing or of another type, does not hold, and the
-// error says why.
+// error says why, in words for whoever wrote the condition.
 func (t *Task) Matches(data []byte, eventType string, at time.Time) (bool, error) {
 	if t.When == "" {
 		return true, nil
@@ -120,7 +120,8 @@ func (t *Task) Matches(data []byte, eventType string, at time.Time) (bool, error
 	if program == nil {
 		compiled, err := compile(t.When)
 		if err != nil {
-			return false, fmt.Errorf("the condition of task %s does not compile: %w", t.Name, err)
+			message, _ := whenProblem(t.When, err)
+			return false, fmt.Errorf("the condition of task %s does not compile: %s", t.Name, message)
 		}
 		program = compiled
 	}
@@ -132,7 +133,7 @@ func (t *Task) Matches(data []byte, eventType string, at time.Time) (bool, error
 		decoder := json.NewDecoder(bytes.NewReader(data))
 		decoder.UseNumber()
 		if err := decoder.Decode(&seen.Data); err != nil {
-			return false, fmt.Errorf("the event's data is not a JSON object: %w", err)
+			return false, errors.New("the event's data is not a JSON object")
 		}
 		for key, v := range seen.Data {
 			seen.Data[key] = plain(v)
@@ -142,7 +143,7 @@ func (t *Task) Matches(data []byte, eventType string, at time.Time) (bool, error
 	result, err := machine.Run(program, seen)
 	if err != nil {
 		message, _ := whenProblem(t.When, err)
-		return false, fmt.Errorf("%s cannot be decided: %s", t.When, message)
+		return false, fmt.Errorf("%s cannot be decided: %s", t.When, undecided(message))
 	}
 	holds, ok := result.(bool)
 	if !ok {

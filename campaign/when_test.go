@@ -1,6 +1,7 @@
 package campaign_test
 
 import (
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -84,6 +85,50 @@ func TestMatches(t *testing.T) {
 		}
 	})
 
+	t.Run("TheReasonIsInPlainWords", func(t *testing.T) {
+		t.Parallel()
+		for _, c := range []struct{ when, data, want string }{
+			{`1 % data.z == 0`, `{"z": 0}`, "it divides by zero"},
+			{`int(data.a) > 1`, `{"a": [1]}`, "something that is no number stands where a number is needed"},
+			{`int(data.a) > 1`, `{}`, "a value is missing"},
+			{`data.a >= 1`, `{}`, "a value is missing beside >="},
+			{`1 < data.a`, `{}`, "a value is missing beside <"},
+			{`data.a >= 1`, `{"a": "x"}`, "text >= a whole number has no meaning"},
+			{`data.a * 2 > 1`, `{"a": [1]}`, "a list * a whole number has no meaning"},
+			{`data.a % 2 == 1`, `{"a": 1.5}`, "a number % a whole number has no meaning"},
+			{`-data.a > 2`, `{"a": "x"}`, "a minus stands before text"},
+			{`data.a`, `{"a": "yes"}`, "it gives text, which is neither true nor false"},
+			{`not data.a`, `{"a": 3}`, "a whole number stands where true or false is needed"},
+			{`lower(data.a) == "x"`, `{}`, "a value is missing where text is needed"},
+			{`data.a matches "x"`, `{"a": true}`, "true or false stands where text is needed"},
+			{`data.a.b == 1`, `{}`, "b is asked of a value that is missing"},
+			{`data.a.b == 1`, `{"a": 3}`, "b is asked of a whole number"},
+			{`data.a[3] == 1`, `{"a": []}`, "a list has fewer items than it asks for"},
+			{`data[data.a] == 1`, `{"a": [1]}`, "a list stands where the name of a field is needed"},
+			{`data.a[1:2] == 3`, `{"a": 3}`, "only a list or text has a part"},
+			{`any(data.a, # == 1)`, `{"a": 3}`, "a whole number stands where a list is needed"},
+			{`any(data.a, # == 1)`, `{}`, "a value is missing"},
+			{`1 in data.a`, `{"a": 3}`, "in needs a list on its right, not a whole number"},
+			{`len(data.a) > 1`, `{}`, "a value is missing for len"},
+			{`abs(data.a) == 1`, `{"a": {}}`, "abs does not take an object"},
+			{`len(1..data.a) > 1`, `{"a": 1000000}`, "it makes lists that are too long"},
+			{`duration(data.a) > duration("1h")`, `{"a": "x"}`, "something that is no duration stands where one is needed; they are written like 90m"},
+			{`date(data.a) > time`, `{"a": "x"}`, "something that is no date stands where one is needed; they are written like 2026-09-01"},
+			{`data.a()`, `{"a": 3}`, "something is called that is no function"},
+			{`time > data.a`, `{"a": 3}`, "a time > a whole number has no meaning"},
+			{`time.In(data.a) == time`, `{}`, "a value is missing or of another type than the condition needs"},
+		} {
+			task := &campaign.Task{When: c.when}
+			holds, err := task.Matches([]byte(c.data), "scan", at)
+			if want := c.when + " cannot be decided: " + c.want; holds || err == nil || err.Error() != want {
+				t.Errorf("with %s it gives %v, %v; want %s", c.data, holds, err, want)
+			}
+		}
+		if _, err := (&campaign.Task{When: `data.a`}).Matches([]byte(`[1]`), "scan", at); err == nil || err.Error() != "the event's data is not a JSON object" {
+			t.Error(err)
+		}
+	})
+
 	t.Run("NothingThatReadsAClockOrGrowsCompiles", func(t *testing.T) {
 		t.Parallel()
 		for _, when := range []string{
@@ -144,13 +189,23 @@ func FuzzMatches(f *testing.F) {
 	f.Add(`data.amount >= 9900`, `{"amount": 9900}`)
 	f.Add(`any(data.l, # matches "a+")`, `{"l": ["a", 1, null]}`)
 	f.Add(`time.Hour() in 9..18`, `{}`)
+	f.Add(`1 % data.z == int(data.a)`, `{"z": 0, "a": []}`)
+	inside := regexp.MustCompile(`interface|reflect|runtime error|panic|\bnil\b|map\[`)
 	f.Fuzz(func(t *testing.T, when, data string) {
 		if len(when) > 500 || len(data) > 4096 {
 			return
 		}
 		task := &campaign.Task{When: when}
-		if holds, err := task.Matches([]byte(data), "purchase", time.UnixMilli(0)); holds && err != nil {
+		holds, err := task.Matches([]byte(data), "purchase", time.UnixMilli(0))
+		if holds && err != nil {
 			t.Fatal("it holds and fails")
+		}
+		if err == nil {
+			return
+		}
+		reason, ok := strings.CutPrefix(err.Error(), when+" cannot be decided: ")
+		if ok && inside.MatchString(reason) && !inside.MatchString(when+data) {
+			t.Errorf("%s with %s speaks of what is inside: %s", when, data, reason)
 		}
 	})
 }
