@@ -195,17 +195,17 @@ func benchEvents(codes []string) []engine.Incoming {
 func waitApplied(b *testing.B, db *gorm.DB) {
 	b.Helper()
 	for deadline := time.Now().Add(2 * time.Minute); ; {
-		var pending int64
-		if err := db.Raw("SELECT COUNT(*) FROM events WHERE seq IS NULL").Scan(&pending).Error; err != nil {
+		var pending []int64 // looked for by the index, so that watching costs nothing
+		if err := db.Raw("SELECT pos FROM events WHERE campaign = 1 AND seq IS NULL LIMIT 1").Scan(&pending).Error; err != nil {
 			b.Fatal(err)
 		}
-		if pending == 0 {
+		if len(pending) == 0 {
 			return
 		}
 		if time.Now().After(deadline) {
-			b.Fatalf("%d events are still pending", pending)
+			b.Fatal("events are still pending")
 		}
-		time.Sleep(2 * time.Millisecond)
+		time.Sleep(5 * time.Millisecond)
 	}
 }
 

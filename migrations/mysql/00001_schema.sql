@@ -86,7 +86,6 @@ CREATE TABLE IF NOT EXISTS people (
   joined_at BIGINT NOT NULL,
   facts TEXT NOT NULL,
   PRIMARY KEY (campaign, person),
-  KEY people_by_campaign_inviter (campaign, inviter),
   KEY people_by_campaign_score_scored_seq (campaign, score, scored_seq)
 ) DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
 
@@ -103,7 +102,6 @@ CREATE TABLE IF NOT EXISTS credits (
   ref VARCHAR(128) NOT NULL,
   event VARCHAR(128) NOT NULL,
   PRIMARY KEY (campaign, person, task, n),
-  KEY credits_by_campaign_owner (campaign, owner),
   KEY credits_by_campaign_state_due_at (campaign, state, due_at)
 ) DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
 

@@ -87,7 +87,6 @@ CREATE TABLE IF NOT EXISTS people (
   facts TEXT NOT NULL,
   PRIMARY KEY (campaign, person)
 );
-CREATE INDEX IF NOT EXISTS people_by_campaign_inviter ON people (campaign, inviter);
 CREATE INDEX IF NOT EXISTS people_by_campaign_score_scored_seq ON people (campaign, score, scored_seq);
 
 CREATE TABLE IF NOT EXISTS credits (
@@ -104,7 +103,6 @@ CREATE TABLE IF NOT EXISTS credits (
   event TEXT NOT NULL,
   PRIMARY KEY (campaign, person, task, n)
 );
-CREATE INDEX IF NOT EXISTS credits_by_campaign_owner ON credits (campaign, owner);
 CREATE INDEX IF NOT EXISTS credits_by_campaign_state_due_at ON credits (campaign, state, due_at);
 
 CREATE TABLE IF NOT EXISTS rewards (
