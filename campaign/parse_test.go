@@ -324,35 +324,34 @@ func TestProblems(t *testing.T) {
 	t.Run("too much is refused", func(t *testing.T) {
 		t.Parallel()
 		for name, source := range map[string]string{
-			"bytes":            strings.Repeat(" ", 256<<10+1),
-			"brackets":         strings.Repeat("[", 256<<10),
-			"braces":           strings.Repeat("{a: ", 60<<10),
-			"json":             strings.Repeat(`{"a":`, 9000) + "1" + strings.Repeat("}", 9000),
-			"dashes":           strings.Repeat("- ", 128<<10),
-			"colons":           strings.Repeat("a: ", 80<<10),
-			"questions":        strings.Repeat("? ", 128<<10),
-			"stairs":           stairs(700),
-			"layers":           strings.Replace(spring, "  layers:\n", "  layers:\n"+strings.Repeat("    - rect: {at: [0, 0], size: [1, 1], color: \"#000000\"}\n", 1000), 1),
-			"unknown keys":     unknownKeys(20000),
-			"few unknown keys": unknownKeys(7000),
-			"keys in braces":   "{" + strings.ReplaceAll(unknownKeys(7000), "\n", ", ") + "}",
-			"keys further in":  "a:\n  " + strings.ReplaceAll(unknownKeys(7000), "\n", "\n  "),
-			"a line of JSON":   `{"a": [` + strings.Repeat("0,", 120<<10) + "0]}",
-			"empty lines":      "a: |\n  " + strings.Repeat("\n", 250<<10),
-			"few empty lines":  "a: |\n  " + strings.Repeat("\n", 7900),
-			"carriage returns": "a: |\n  " + strings.Repeat("\r", 250<<10),
-			"spaces":           "a: |\n" + strings.Repeat(" ", 250<<10),
-			"spaced lines":     "a: >\n  b\n" + strings.Repeat(strings.Repeat(" ", 30)+"\n", 7900),
-			"quotes":           "name: \"" + strings.Repeat("a", 255<<10) + "\"",
-			"a word per line":  strings.Repeat("a\n", 128<<10),
-			"keywords":         strings.Replace(spring, "channel: web", "join: {keywords: ["+strings.Repeat("a, ", 30000)+"]}", 1),
+			"bytes":             strings.Repeat(" ", 256<<10+1),
+			"brackets":          strings.Repeat("[", 64<<10),
+			"braces":            strings.Repeat("{a: ", 20<<10),
+			"json":              strings.Repeat(`{"a":`, 9000) + "1" + strings.Repeat("}", 9000),
+			"dashes":            strings.Repeat("- ", 48<<10),
+			"colons":            strings.Repeat("a: ", 32<<10),
+			"questions":         strings.Repeat("? ", 48<<10),
+			"stairs":            stairs(700),
+			"layers":            strings.Replace(spring, "  layers:\n", "  layers:\n"+strings.Repeat("    - rect: {at: [0, 0], size: [1, 1], color: \"#000000\"}\n", 1000), 1),
+			"unknown keys":      unknownKeys(20000),
+			"few unknown keys":  unknownKeys(7000),
+			"keys in braces":    "{" + strings.ReplaceAll(unknownKeys(7000), "\n", ", ") + "}",
+			"keys further in":   "a:\n  " + strings.ReplaceAll(unknownKeys(7000), "\n", "\n  "),
+			"a line of JSON":    `{"a": [` + strings.Repeat("0,", 120<<10) + "0]}",
+			"empty lines":       "a: |\n  " + strings.Repeat("\n", 250<<10),
+			"few empty lines":   "a: |\n  " + strings.Repeat("\n", 7900),
+			"empty lines apart": "a: |\n" + strings.Repeat("  x\n"+strings.Repeat("\n", 490), 16),
+			"carriage returns":  "a: |\n  " + strings.Repeat("\r", 250<<10),
+			"spaces":            "a: |\n" + strings.Repeat(" ", 250<<10),
+			"spaced lines":      "a: >\n  b\n" + strings.Repeat(strings.Repeat(" ", 30)+"\n", 7900),
+			"quotes":            "name: \"" + strings.Repeat("a", 255<<10) + "\"",
+			"a word per line":   strings.Repeat("a\n", 128<<10),
+			"keywords":          strings.Replace(spring, "channel: web", "join: {keywords: ["+strings.Repeat("a, ", 30000)+"]}", 1),
 		} {
-			began := time.Now()
 			_, _, problems := campaign.Parse([]byte(source), "x")
 			if len(problems) == 0 || len(problems) > 100 {
 				t.Errorf("%s: %d problems", name, len(problems))
 			}
-			t.Logf("%s: %v", name, time.Since(began).Round(time.Millisecond))
 		}
 	})
 }

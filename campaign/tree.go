@@ -28,8 +28,9 @@ const (
 	maxTokens = 40_000
 	// maxKeys bounds one mapping for the same reason. The largest that means something has 64.
 	maxKeys = 512
-	// maxLines does the same for empty lines in blocks of text.
+	// maxLines bounds the lines, maxEmpty the empty ones in a row, of which the library's time grows with the square.
 	maxLines = 8_000
+	maxEmpty = 500
 )
 
 type kind int
@@ -125,6 +126,9 @@ func yamlTree(source string) (root *value, problem *Problem) {
 	if strings.Count(source, "\n") > maxLines {
 		return nil, &Problem{Line: maxLines + 1, Column: 1, Message: fmt.Sprintf("the file has more than %d lines", maxLines), Mend: "leave some out"}
 	}
+	if line := emptyLines(source); line > 0 {
+		return nil, &Problem{Line: line, Column: 1, Message: fmt.Sprintf("there are more than %d empty lines in a row", maxEmpty), Mend: "leave them out"}
+	}
 	tokens := lexer.Tokenize(source)
 	if p := refuse(tokens); p != nil {
 		return nil, p
@@ -150,6 +154,22 @@ func yamlTree(source string) (root *value, problem *Problem) {
 		return nil, &Problem{Line: 1, Column: 1, Message: "the file is empty", Mend: "start with `campaign: a-name`"}
 	}
 	return root, nil
+}
+
+// emptyLines is the line at which there are more than maxEmpty empty ones in a row; 0 for none.
+func emptyLines(source string) int {
+	line, empty := 0, 0
+	for each := range strings.Lines(source) {
+		line++
+		empty++
+		if strings.TrimSpace(each) != "" {
+			empty = 0
+		}
+		if empty > maxEmpty {
+			return line
+		}
+	}
+	return 0
 }
 
 func refuse(tokens token.Tokens) *Problem {
