@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"kfactor/internal/money"
 )
@@ -58,9 +60,10 @@ func appendAmount(line []byte, minor int64, currency string) []byte {
 	return append(line, money.Format(minor, currency)...)
 }
 
-// appendText writes a cell of text, defused and quoted where it must be.
+// appendText writes a cell of text, defused and quoted where it must be. Semicolons and tabs are quoted too:
+// spreadsheets of many countries cut lines there, and what comes behind one would be a cell of its own.
 func appendText(line []byte, text string) []byte {
-	quoted := strings.ContainsAny(text, ",\"\r\n") || strings.HasPrefix(text, " ")
+	quoted := strings.ContainsAny(text, ",;\t\"\r\n") || strings.HasPrefix(text, " ")
 	if quoted {
 		line = append(line, '"')
 	}
@@ -79,17 +82,23 @@ func appendText(line []byte, text string) []byte {
 	return append(line, '"')
 }
 
-// needsDefusing says whether a spreadsheet might run the text instead of showing it.
-// Texts that look as if they had been defused already are defused once more, so that
-// taking one apostrophe away always gives the text back. The wide forms count too:
-// spreadsheets set to Chinese or Japanese read them as the narrow ones.
+// needsDefusing says whether a spreadsheet might run the text instead of showing it: whether the first thing in it
+// that can be seen begins a formula, because some leave out what comes before. The wide forms count too:
+// spreadsheets set to Chinese or Japanese read them as the narrow ones. So do texts that begin with a tab or a line
+// break, and those that look as if they had been defused already, so that taking one apostrophe away always gives
+// the text back.
 // Source: OWASP, CSV Injection.
 func needsDefusing(text string) bool {
 	text = strings.TrimLeft(text, "'")
-	for _, start := range [...]string{"=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠"} {
-		if strings.HasPrefix(text, start) {
-			return true
-		}
+	if text != "" && strings.IndexByte("\t\r\n", text[0]) >= 0 {
+		return true
 	}
-	return false
+	first, _ := utf8.DecodeRuneInString(strings.TrimLeftFunc(text, unseen))
+	return strings.ContainsRune("=+-@＝＋－＠", first)
+}
+
+// unseen says whether a character shows nothing: spaces, what controls or formats, and broken bytes. The apostrophe
+// is among them, as it may stand between others here.
+func unseen(r rune) bool {
+	return r == '\'' || r == utf8.RuneError || unicode.IsSpace(r) || unicode.In(r, unicode.C, unicode.Variation_Selector)
 }

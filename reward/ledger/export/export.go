@@ -1,5 +1,10 @@
 // Package export writes a ledger as a file for finance: CSV, XLSX or Parquet, row by
 // row from an iterator. Where the rows come from, and who may have them, is not its business.
+//
+// In CSV, a cell of text whose first visible character is one of = + - @, narrow or wide, or that begins with a tab
+// or a line break, has an apostrophe before it, so that no spreadsheet runs it; so has one that looks defused already.
+// Taking one apostrophe away from such a cell gives the text back. Cells with a comma, semicolon, tab, quotation mark
+// or line break, or a space at their beginning, are quoted. XLSX and Parquet hold the texts as they are.
 package export
 
 import (

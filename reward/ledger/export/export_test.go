@@ -120,6 +120,35 @@ func TestCSV(t *testing.T) {
 		}
 	})
 
+	t.Run("ACellIsQuotedAndDefusedWhereASpreadsheetMightCutOrRunIt", func(t *testing.T) {
+		t.Parallel()
+		for text, want := range map[string]string{
+			"plain":         "plain",
+			"a-b":           "a-b",
+			"a@b":           "a@b",
+			" a":            `" a"`,
+			"a;b":           `"a;b"`,
+			"a;=1+1":        `"a;=1+1"`,
+			"a\tb":          "\"a\tb\"",
+			"=1;2":          `"'=1;2"`,
+			"  =1":          `"'  =1"`,
+			"\u00a0+1":      "'\u00a0+1",
+			"\u3000＝1":      "'\u3000＝1",
+			"\x00\x1b=1":    "'\x00\x1b=1",
+			"\u200b\ufeff@": "'\u200b\ufeff@",
+			" \t-1":         "\"' \t-1\"",
+			"\t":            "\"'\t\"",
+			"'=1":           "''=1",
+			" '=1":          `"' '=1"`,
+			"'a":            "'a",
+			"":              "",
+		} {
+			if got := string(appendText(nil, text)); got != want {
+				t.Errorf("%q is written %q, want %q", text, got, want)
+			}
+		}
+	})
+
 	t.Run("AnEmptyLedgerHasItsHeader", func(t *testing.T) {
 		t.Parallel()
 		var file bytes.Buffer
@@ -134,7 +163,7 @@ func TestCSV(t *testing.T) {
 	t.Run("AnyRowIsReadBack", func(t *testing.T) {
 		t.Parallel()
 		rapid.Check(t, func(t *rapid.T) {
-			text := rapid.StringOf(rapid.OneOf(rapid.SampledFrom([]rune("=+-@\t\r\n ,\"';é红🎁＝")), rapid.Rune()))
+			text := rapid.StringOf(rapid.OneOf(rapid.SampledFrom([]rune("=+-@\t\r\n ,\"';é红🎁＝\x00\u3000\u200b")), rapid.Rune()))
 			amount := rapid.Int64Range(0, money.MaxMinor-1)
 			row := Row{
 				Seq: rapid.Int64().Draw(t, "seq"), PostedAt: rapid.Int64Range(0, 4_000_000_000_000).Draw(t, "posted"),
@@ -201,7 +230,7 @@ func rowOf(t *rapid.T, cells []string) Row {
 
 // No text makes a cell that starts a formula, a second cell or a second row.
 func FuzzDefuse(f *testing.F) {
-	for _, text := range []string{"", "=1+1", "+", "-1", "@A1", "\t=1", "\r\n=1", "a\",=1", "'=1", "＝1", "红包", "\" =1", "\xff="} {
+	for _, text := range []string{"", "=1+1", "+", "-1", "@A1", "\t=1", "\r\n=1", "a\",=1", "'=1", "＝1", "红包", "\" =1", "\xff=", " =1", "a;=1", "\u3000＝1", "\x00@"} {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
@@ -214,8 +243,11 @@ func FuzzDefuse(f *testing.F) {
 		if strings.TrimPrefix(cell, "'") != strings.ReplaceAll(text, "\r\n", "\n") && cell != text {
 			t.Fatalf("%q became %q", text, cell)
 		}
-		if first, size := utf8.DecodeRuneInString(cell); size > 0 && strings.ContainsRune("=+-@\t\r\n＝＋－＠", first) {
+		if first, size := utf8.DecodeRuneInString(strings.TrimSpace(cell)); size > 0 && strings.ContainsRune("=+-@＝＋－＠", first) {
 			t.Fatalf("%q is still a formula: %q", text, cell)
+		}
+		if strings.ContainsAny(text, ";\t") && line[0] != '"' {
+			t.Fatalf("%q is cut at semicolons or tabs: %q", text, line)
 		}
 	})
 }
