@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/getkin/kin-openapi/openapi3"
+
+	"kfactor/engine"
 )
 
 func TestOpenAPI(t *testing.T) {
@@ -44,6 +46,14 @@ func TestOpenAPI(t *testing.T) {
 			if !written[r] {
 				t.Errorf("%s is served and not in the document", r)
 			}
+		}
+	})
+
+	t.Run("TheExampleOfACampaignIsRight", func(t *testing.T) {
+		t.Parallel()
+		example, _ := doc.Components.RequestBodies["Definition"].Value.Content["application/yaml"].Example.(string)
+		if _, problems := engine.Preflight([]byte(example), "example.yaml"); len(problems) > 0 {
+			t.Errorf("%v in\n%s", problems, example)
 		}
 	})
 

@@ -30,7 +30,7 @@ func file(c echo.Context) (said, format string) {
 	return said, format
 }
 
-var noPicture = fault.New(fault.NotFound, "there is no such picture")
+var noPicture = fault.New(fault.NotFound, "there is no such picture; posters end in .jpg or .png, QR codes in .png or .svg")
 
 // poster is a participant's share poster.
 func (s *server) poster(c echo.Context) error {

@@ -11,7 +11,7 @@ var words = map[string]map[string]string{
 		"gifts":       "What you can get",
 		"newcomer":    "For joining through a friend",
 		"your_name":   "Your name",
-		"name_hint":   "It stands on your poster.",
+		"name_hint":   "It will be printed on your poster.",
 		"join":        "Join and get my poster",
 		"own_link":    "This is your own link. Your friends see an invitation here.",
 		"already_in":  "You have joined already.",
@@ -59,7 +59,7 @@ var words = map[string]map[string]string{
 		"failed_internal":    "Something went wrong on our side. Please try again later.",
 
 		"index_about": "A referral campaign engine: everyone gets a personal QR code on a share poster; scans, follows and purchases are credited to tiered tasks, and rewards are granted within stock and budget.",
-		"index_docs":  "How to talk to it",
+		"index_docs":  "API reference",
 		"index_spec":  "The OpenAPI document",
 		"index_file":  "The JSON Schema of campaign files",
 	},
