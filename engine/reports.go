@@ -100,7 +100,7 @@ func (e *Engine) eventViews(ctx context.Context, rows []event.Event, names bool)
 			ID: r.ID, Type: r.Type, User: known[r.Person].user, Code: shownCode(r.Code), Time: moment(r.Time), Seq: r.Seq,
 			Outcome: string(r.Outcome), System: r.System,
 		}
-		if r.Data != nil && names {
+		if r.Data != nil && names && json.Valid([]byte(*r.Data)) { // one row that is no JSON must not hide the journal
 			v.Data = json.RawMessage(*r.Data)
 		}
 		if r.Seq != nil {

@@ -57,12 +57,18 @@ func openMySQL(ctx context.Context, rawURL string) (*gorm.DB, error) {
 	if err := pool.PingContext(ctx); err != nil {
 		return nil, errors.Join(fault.Wrap(fault.Unavailable, err, "the database at %s does not let us in: %v", settings.Addr, err), pool.Close())
 	}
-	db, err := gorm.Open(mysqldialect.New(mysqldialect.Config{Conn: pool}), config())
+	db, err := gorm.Open(mysqlDialect{&mysqldialect.Dialector{Config: &mysqldialect.Config{Conn: pool}}}, config())
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open %s: %w", settings.Addr, err), pool.Close())
 	}
 	return db, nil
 }
+
+// mysqlDialect is gorm's, with the store's absence named.
+type mysqlDialect struct{ *mysqldialect.Dialector }
+
+// Translate gives errors gorm's names, or the word for a store that is away, and keeps the driver's error below the latter.
+func (d mysqlDialect) Translate(err error) error { return nameAway(d.Dialector.Translate(err)) }
 
 // mysqlSettings reads the address. It never repeats what url.Parse complains
 // about, for that would be the whole address with its password.

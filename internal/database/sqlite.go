@@ -108,7 +108,7 @@ func (sqliteDialect) Translate(err error) error {
 		name = gorm.ErrCheckConstraintViolated
 	}
 	if name == nil || errors.Is(err, name) {
-		return err
+		return nameAway(err)
 	}
 	return fmt.Errorf("%w: %w", name, err)
 }

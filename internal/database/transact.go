@@ -2,8 +2,12 @@ package database
 
 import (
 	"context"
+	"database/sql"
+	"database/sql/driver"
 	"errors"
+	"io"
 	"math/rand/v2"
+	"net"
 	"time"
 
 	mysqldriver "github.com/go-sql-driver/mysql"
@@ -111,4 +115,39 @@ func IsRetryable(err error) bool {
 		return primary == sqliteBusy || primary == sqliteLocked
 	}
 	return false
+}
+
+// isAway tells whether the store did not answer, or could not work at all: it is gone, going or full. What was asked
+// may be asked again; whether a commit among it took place is unknown.
+func isAway(err error) bool {
+	for _, lost := range []error{driver.ErrBadConn, mysqldriver.ErrInvalidConn, sql.ErrConnDone, io.EOF, io.ErrUnexpectedEOF} {
+		if errors.Is(err, lost) {
+			return true
+		}
+	}
+	if _, network := errors.AsType[*net.OpError](err); network {
+		return true
+	}
+	if my := (*mysqldriver.MySQLError)(nil); errors.As(err, &my) {
+		switch my.Number {
+		case 1021, 1040, 1053, 1114, 1205, 1213, 1290, 1317, 1836, 1927: // disk full, too many connections, shutdown, table full, lock, deadlock, read-only, interrupted, read-only, killed
+			return true
+		}
+		return false
+	}
+	if lite := (*sqlitedriver.Error)(nil); errors.As(err, &lite) {
+		switch lite.Code() & 0xff {
+		case sqliteBusy, sqliteLocked, 8, 10, 13, 14: // read-only, input and output, full, cannot open
+			return true
+		}
+	}
+	return false
+}
+
+// nameAway gives a store's absence the word that callers know.
+func nameAway(err error) error {
+	if !isAway(err) || fault.KindOf(err) == fault.Unavailable {
+		return err
+	}
+	return fault.Wrap(fault.Unavailable, err, "the database does not answer or cannot write now; try again in a moment")
 }
