@@ -3,6 +3,7 @@
 GO ?= go
 PKG ?= ./...
 OUT ?= bin/kfactor
+SEED ?= 1
 
 GOFUMPT  = mvdan.cc/gofumpt@v0.12.0
 GOLANGCI = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
@@ -21,7 +22,7 @@ endif
 run-tool = CGO_ENABLED=0 $(GO) run
 
 .DEFAULT_GOAL := help
-.PHONY: help build test bench lint format generate
+.PHONY: help build test bench fault lint format generate
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +41,9 @@ test: ## every test, on both databases and both kinds of Redis (SERVICES=none: t
 bench: ## the engine's benchmarks, on MariaDB with durable commits and a real Redis
 	@mkdir -p .build && CGO_ENABLED=0 $(GO) build -o .build/services ./internal/services/run
 	@CGO_ENABLED=0 .build/services -- $(GO) test -run '^$$' -bench . -benchtime 1x -timeout 30m ./engine/...
+
+fault: ## every fault on real processes: killed, cut off, starved; ends with a table (SEED=n: other moments)
+	CGO_ENABLED=0 $(GO) test -count=1 -v -timeout 40m ./engine/faulttest -args -sweep -seed $(SEED)
 
 lint: ## formatting, go vet and golangci-lint
 	@unformatted=$$($(run-tool) $(GOFUMPT) -l .) && if [ -n "$$unformatted" ]; then \

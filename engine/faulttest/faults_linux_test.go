@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -172,6 +173,31 @@ var faults = []fault{
 			st.toMaria.thaw()
 		})
 	}},
+	{"connections that end without a word", []string{outside}, "", 1, func(st *stage) {
+		for range times(1, 2) {
+			st.under(func() {
+				st.toMaria.bury()
+				st.toRedis.bury()
+			})
+		}
+	}},
+	{"SIGTERM while the stores hang", []string{outside}, "", 1, func(st *stage) {
+		st.under(func() {
+			st.toMaria.freeze()
+			st.toRedis.freeze()
+			if _, took := st.servers[0].terminate(); took > 15*time.Second {
+				st.t.Errorf("SIGTERM took %s: %s", took, st.servers[0].said)
+			}
+			st.toMaria.thaw()
+			st.toRedis.thaw()
+			st.servers[0].start()
+		})
+	}},
+	{"a call cut off and made again under its key", both, embedded, 1, func(st *stage) {
+		for range times(1, 2) {
+			st.under(st.again)
+		}
+	}},
 	{"locks held by somebody else", both, outside, 1, func(st *stage) {
 		for range times(1, 3) {
 			st.under(st.holdLocks)
@@ -216,6 +242,30 @@ func (st *stage) crash(point string, n int) {
 	}
 	s.start()
 	st.recovers()
+}
+
+// again loses the server while it answers a call with an Idempotency-Key, and makes the same call on the next.
+func (st *stage) again() {
+	st.t.Helper()
+	s := st.servers[0]
+	s.kill()
+	s.start("CRASH_AT=order.before-answer:4")
+	key := fmt.Sprint("key-", st.rng.Int64())
+	var calls sync.WaitGroup
+	for i := range 8 {
+		calls.Go(func() { st.load.joinUnder(fmt.Sprint(key, i), fmt.Sprint("probe-", key, i)) })
+	}
+	if !s.fell(patience) {
+		st.t.Error("the server lives on")
+		s.kill()
+	}
+	s.start()
+	began := time.Now()
+	calls.Wait()
+	st.told.recovered = max(st.told.recovered, time.Since(began))
+	if took := time.Since(began); took > recovery {
+		st.t.Errorf("the same call was answered %s after the server was back", took)
+	}
 }
 
 func (st *stage) emptyRedis() {

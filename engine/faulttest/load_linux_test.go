@@ -58,10 +58,10 @@ type load struct {
 	client *http.Client
 	codes  []string // of the hosts
 
-	fans  atomic.Int64 // numbers given to fans
-	turn  atomic.Int64 // which server is next
-	fails atomic.Int64 // requests that had to be sent again
-	joins atomic.Int64
+	fans   atomic.Int64 // numbers given to fans
+	turn   atomic.Int64 // which server is next
+	fails  atomic.Int64 // requests that had to be sent again
+	probes atomic.Int64
 
 	stop chan struct{}
 	all  sync.WaitGroup
@@ -229,38 +229,47 @@ func (l *load) send(batch []event) {
 }
 
 // join joins until it is answered, and keeps the code.
-func (l *load) join(user, invitedBy string) string {
+func (l *load) join(user, invitedBy string) string { return l.joinAs(user, invitedBy, "") }
+
+// joinUnder joins with an Idempotency-Key.
+func (l *load) joinUnder(key, user string) string { return l.joinAs(user, "", key) }
+
+func (l *load) joinAs(user, invitedBy, key string) string {
 	body, err := json.Marshal(map[string]string{"user": user, "nickname": user, "invited_by": invitedBy})
 	if err != nil {
 		panic(err)
 	}
 	var p struct{ Code, User string }
-	answer := l.ask(http.MethodPost, "/v1/campaigns/"+campaignID+"/participants", body, http.StatusCreated, http.StatusOK)
+	answer := l.askUnder(key, http.MethodPost, "/v1/campaigns/"+campaignID+"/participants", body, http.StatusCreated, http.StatusOK)
 	if err := json.Unmarshal(answer, &p); err != nil || p.Code == "" || p.User != user {
 		l.st.t.Errorf("the join of %s was answered with %s", user, answer)
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.joined[user] = p.Code
-	l.joins.Add(1)
 	return p.Code
 }
 
 // joinNow lets one more person join.
-func (l *load) joinNow() { l.join(fmt.Sprintf("probe-%d", l.joins.Add(1)), "") }
+func (l *load) joinNow() { l.join(fmt.Sprintf("probe-%d", l.probes.Add(1)), "") }
 
 // ask sends a request until one of the wanted answers comes; after patience it is an error of the test.
 func (l *load) ask(method, path string, body []byte, wanted ...int) []byte {
+	return l.askUnder("", method, path, body, wanted...)
+}
+
+func (l *load) askUnder(key, method, path string, body []byte, wanted ...int) []byte {
 	var last string
 	told := false
 	for deadline := time.Now().Add(2 * patience); time.Now().Before(deadline); {
 		s := l.st.servers[int(l.turn.Add(1))%len(l.st.servers)]
-		answer, status, err := l.once(method, "http://"+s.addr+path, body)
+		answer, status, err := l.once(key, method, "http://"+s.addr+path, body)
 		switch {
 		case err == nil && slices.Contains(wanted, status):
 			return answer
-		case err == nil && status != http.StatusServiceUnavailable && !told:
-			// Any other answer tells the caller that trying again does not help.
+		case err == nil && status != http.StatusServiceUnavailable && (key == "" || status != http.StatusConflict) && !told:
+			// Any other answer tells the caller that trying again does not help; under a key, 409 says that a first call
+			// is still under way.
 			told = true
 			l.st.t.Errorf("%s %s was answered with %d: %s", method, path, status, answer)
 		}
@@ -272,13 +281,16 @@ func (l *load) ask(method, path string, body []byte, wanted ...int) []byte {
 	return nil
 }
 
-func (l *load) once(method, address string, body []byte) ([]byte, int, error) {
+func (l *load) once(key, method, address string, body []byte) ([]byte, int, error) {
 	req, err := http.NewRequestWithContext(context.Background(), method, address, bytes.NewReader(body))
 	if err != nil {
 		return nil, 0, err
 	}
 	req.Header.Set("Authorization", "Bearer "+l.st.key)
 	req.Header.Set("Content-Type", "application/json")
+	if key != "" {
+		req.Header.Set("Idempotency-Key", key)
+	}
 	answer, err := l.client.Do(req)
 	if err != nil {
 		return nil, 0, err

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"net"
 	"sync"
+	"sync/atomic"
 	"testing"
 )
 
@@ -28,7 +29,10 @@ const (
 	afterCommit                   // the store has committed, and its answer is lost
 )
 
-type pair struct{ client, store net.Conn }
+type pair struct {
+	client, store net.Conn
+	buried        atomic.Bool // both ends hold on to it, and nothing arrives any more
+}
 
 func (p *pair) cut() {
 	_ = p.client.Close()
@@ -76,7 +80,7 @@ func (w *wire) carry(client net.Conn) {
 		_ = client.Close()
 		return
 	}
-	p := &pair{client, store}
+	p := &pair{client: client, store: store}
 	w.mu.Lock()
 	w.pairs[p] = true
 	w.mu.Unlock()
@@ -106,6 +110,9 @@ func (w *wire) pump(p *pair, from, to net.Conn, lost chan struct{}, fromClient b
 		w.mu.Unlock()
 		if frozen != nil {
 			<-frozen
+		}
+		if p.buried.Load() {
+			continue
 		}
 		if fromClient && bytes.Equal(buffer[:n], commitPacket) {
 			switch cut, any := w.nextCut(); {
@@ -155,6 +162,15 @@ func (w *wire) cutAll() {
 	defer w.mu.Unlock()
 	for p := range w.pairs {
 		p.cut()
+	}
+}
+
+// bury has every connection there is end without a word, as a firewall that forgot them would.
+func (w *wire) bury() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for p := range w.pairs {
+		p.buried.Store(true)
 	}
 }
 
