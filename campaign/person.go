@@ -31,7 +31,7 @@ type Facts struct {
 	Blocked     bool             `json:"blocked,omitempty"`
 	Touches     []Touch          `json:"touches,omitempty"`      // latest codes touched, oldest first
 	FirstTouch  int64            `json:"first_touch,omitempty"`  // earliest touch that Touches has let go, UTC ms
-	FirstFollow int64            `json:"first_follow,omitempty"` // earliest subscribe, UTC ms
+	FirstFollow int64            `json:"first_follow,omitempty"` // earliest subscribe or unsubscribe, UTC ms
 	Left        map[string]int64 `json:"left,omitempty"`         // what takes credits back → its latest time
 	Counts      map[string]int   `json:"counts,omitempty"`       // task → standing credits
 	Held        map[string]int   `json:"held,omitempty"`         // task → credits waiting for their hold
@@ -57,6 +57,8 @@ type Orphan struct {
 	Task  string `json:"task"`
 	At    int64  `json:"t"`
 	Event string `json:"event"`
+	Order string `json:"order,omitempty"` // the order it names
+	Known bool   `json:"known,omitempty"` // the channel said that it knew this person before
 }
 
 // maxTouches bounds what is remembered of a person: only the last codes matter.
@@ -97,9 +99,8 @@ func (p *Person) LastTouch(at int64, window time.Duration) (owner int64, found, 
 
 // KnownBefore says whether the campaign knew the person before the moment: they had followed, left or joined by then.
 func (p *Person) KnownBefore(at int64) bool {
-	f := &p.Facts
-	left := f.Left["unsubscribe"]
-	return f.FirstFollow > 0 && f.FirstFollow < at || left > 0 && left < at || p.JoinedAt > 0 && p.JoinedAt < p.firstTouch(at)
+	first := p.Facts.FirstFollow
+	return first > 0 && first < at || p.JoinedAt > 0 && p.JoinedAt < p.firstTouch(at)
 }
 
 func (p *Person) firstTouch(at int64) int64 {
@@ -132,7 +133,7 @@ func (p *Person) Left(what string, at int64) {
 	}
 }
 
-// Followed notes a follow at a time.
+// Followed notes that the person followed at a time, or had followed by then.
 func (p *Person) Followed(at int64) {
 	if p.Facts.FirstFollow == 0 || at < p.Facts.FirstFollow {
 		p.Facts.FirstFollow = at

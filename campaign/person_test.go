@@ -142,8 +142,6 @@ func TestKnownBefore(t *testing.T) {
 		{"this very follow", func(p *campaign.Person) { p.Followed(100) }, false},
 		{"an earlier follow that came in later", func(p *campaign.Person) { p.Followed(100); p.Followed(99) }, true},
 		{"a later follow", func(p *campaign.Person) { p.Followed(101) }, false},
-		{"an earlier leaving", func(p *campaign.Person) { p.Left("unsubscribe", 99) }, true},
-		{"a later leaving", func(p *campaign.Person) { p.Left("unsubscribe", 101) }, false},
 		{"a refund", func(p *campaign.Person) { p.Left("refund", 99) }, false},
 		{"a participant", func(p *campaign.Person) { p.JoinedAt = 99 }, true},
 		{"a participant who came by a code", func(p *campaign.Person) { p.Touch(2, 98); p.JoinedAt = 99 }, false},

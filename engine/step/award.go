@@ -29,7 +29,7 @@ func (w *World) tiers(p *campaign.Person, e *event.Event, detail *event.Detail) 
 
 // welcome gives an invitee the welcome rewards, once.
 func (w *World) welcome(p *campaign.Person, e *event.Event, detail *event.Detail) error {
-	if p.Facts.Welcomed || len(w.Definition.Welcome.Rewards) == 0 {
+	if p.Facts.Welcomed || p.Facts.Blocked || len(w.Definition.Welcome.Rewards) == 0 {
 		return nil
 	}
 	p.Facts.Welcomed = true

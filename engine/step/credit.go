@@ -2,6 +2,7 @@ package step
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"kfactor/campaign"
@@ -45,13 +46,11 @@ func (w *World) giveFirst(t *campaign.Task, m moment) (event.TaskDetail, error) 
 	}
 	owner, result := w.inviterFor(m)
 	if owner == 0 {
-		if result.Outcome == event.NoInviter {
-			m.actor.Orphan(campaign.Orphan{Task: t.Name, At: m.Time, Event: m.ID})
-			w.touch(m.actor)
-		}
+		m.actor.Orphan(m.orphan(t))
+		w.touch(m.actor)
 		return result, nil
 	}
-	return w.giveInviter(t, m, w.person(owner), m.Time, m.ID)
+	return w.giveInviter(t, m, w.person(owner), m.orphan(t))
 }
 
 // inviterFor finds whom the actor came through: the code the event names, else the inviter they are bound to, else
@@ -73,8 +72,16 @@ func (w *World) inviterFor(m moment) (int64, event.TaskDetail) {
 	return 0, event.TaskDetail{Outcome: event.NoInviter}
 }
 
-// giveInviter credits an inviter for an invitee whom the task has not counted yet, or says why not.
-func (w *World) giveInviter(t *campaign.Task, m moment, owner *campaign.Person, at int64, eventID string) (event.TaskDetail, error) {
+// orphan is what a task reads of an event, for itself or for the code that is still to come.
+func (m moment) orphan(t *campaign.Task) campaign.Orphan {
+	return campaign.Orphan{
+		Task: t.Name, At: m.Time, Event: m.ID, Order: cut(m.facts.Order, maxRef), Known: m.facts.New != nil && !*m.facts.New,
+	}
+}
+
+// giveInviter credits an inviter for what an invitee did whom the task has not counted yet, or says why not. The
+// moment is when they are credited: that of the event itself, or of the code that came after it.
+func (w *World) giveInviter(t *campaign.Task, m moment, owner *campaign.Person, o campaign.Orphan) (event.TaskDetail, error) {
 	actor := m.actor
 	no := func(outcome event.Outcome, reason string) (event.TaskDetail, error) {
 		return event.TaskDetail{Outcome: outcome, Owner: owner.Person, Reason: reason}, nil
@@ -88,14 +95,14 @@ func (w *World) giveInviter(t *campaign.Task, m moment, owner *campaign.Person, 
 		return no(event.BlockedOutcome, "inviter")
 	case actor.Inviter == 0 && w.descends(owner, actor.Person):
 		return no(event.SelfInvite, "loop")
-	case t.NewUsersOnly && (m.facts.New != nil && !*m.facts.New || actor.KnownBefore(at)):
+	case t.NewUsersOnly && (o.Known || actor.KnownBefore(o.At)):
 		return no(event.NotNewUser, "")
 	}
-	leftAt := max(actor.Facts.Left[t.RevokeOn], actor.Facts.Left[leaving(t.RevokeOn, m.facts.Order)])
-	onAt := max(at, actor.Facts.Came[t.Name]) // they may have come back since, and only the news was faster
-	leftLater := t.RevokeOn != "" && leftAt > onAt
+	leftAt := lastLeft(t, actor, o.Order)
+	onAt := max(o.At, actor.Facts.Came[t.Name]) // they may have come back since, and only the news was faster
+	leftLater := leftAt > onAt
 	if !leftLater {
-		if reason := w.overLimit(t, owner, at); reason != "" {
+		if reason := w.overLimit(t, owner, o.At); reason != "" {
 			return no(event.LimitReached, reason)
 		}
 	}
@@ -109,16 +116,16 @@ func (w *World) giveInviter(t *campaign.Task, m moment, owner *campaign.Person, 
 	w.touch(owner)
 	c := &campaign.Credit{
 		Campaign: w.Number, Person: actor.Person, Task: t.Name, Owner: owner.Person, OnAt: onAt,
-		Ref: cut(m.facts.Order, maxRef), Event: eventID,
+		Ref: o.Order, Event: o.Event,
 	}
 	if leftLater {
 		// The leaving overtook the following on its way: the credit exists, so that coming back restores it.
 		c.State, c.OffAt = campaign.CreditReversed, leftAt
-		hold(t, c, at)
+		hold(t, c, o.At)
 		w.touchCredit(c)
 		return no(event.Reversed, "left_later")
 	}
-	outcome, err := w.stand(t, m.Event, c, at, m.detail)
+	outcome, err := w.stand(t, m.Event, c, o.At, m.detail)
 	return event.TaskDetail{Outcome: outcome, Owner: owner.Person}, err
 }
 
@@ -127,6 +134,9 @@ func (w *World) giveAgain(t *campaign.Task, m moment, c *campaign.Credit) (event
 	owner := w.person(c.Owner)
 	result := event.TaskDetail{Outcome: event.DuplicateInvitee, Owner: c.Owner}
 	switch {
+	case lastLeft(t, m.actor, m.facts.Order) > m.Time:
+		result.Reason = "left_later" // the leaving overtook this on its way
+		return result, nil
 	case c.State != campaign.CreditReversed:
 		if m.owner != 0 && m.owner != c.Owner {
 			result.Reason = "other_inviter"
@@ -262,7 +272,7 @@ func (w *World) takeBack(t *campaign.Task, m moment, live bool) event.TaskDetail
 		}
 	}
 	// What waits for its hold can still be lost after the end; what counts cannot.
-	if !live && (w.Campaign.Status != campaign.Ended || c.State != campaign.CreditHeld) {
+	if !live && (!w.overAt(m.Time) || c.State != campaign.CreditHeld) {
 		return event.TaskDetail{Outcome: event.CampaignNotLive, Owner: c.Owner}
 	}
 	if m.Time < c.OnAt {
@@ -304,7 +314,7 @@ func (w *World) ownCredit(t *campaign.Task, m moment) *campaign.Credit {
 		switch {
 		case m.facts.Order != "" && (c.Ref == m.facts.Order || c.Event == m.facts.Order):
 			return c
-		case m.facts.Order == "" && latest == nil && c.State != campaign.CreditReversed && c.OnAt <= m.Time:
+		case m.facts.Order == "" && c.State != campaign.CreditReversed && c.OnAt <= m.Time && (latest == nil || c.OnAt > latest.OnAt):
 			latest = c
 		}
 	}
@@ -314,7 +324,7 @@ func (w *World) ownCredit(t *campaign.Task, m moment) *campaign.Credit {
 // adopt credits earlier events of the actor that found no inviter when the code arrives late: it was touched before
 // them, within the window.
 func (w *World) adopt(m moment) error {
-	if m.actor.Facts.Blocked {
+	if m.actor.Facts.Blocked || m.owner == m.Person {
 		return nil
 	}
 	var waiting []campaign.Orphan
@@ -327,7 +337,7 @@ func (w *World) adopt(m moment) error {
 			waiting = append(waiting, o)
 			continue
 		}
-		result, err := w.giveInviter(t, m, w.person(m.owner), o.At, o.Event)
+		result, err := w.giveInviter(t, m, w.person(m.owner), o)
 		if err != nil {
 			return err
 		}
@@ -383,6 +393,24 @@ func leaving(eventType, order string) string {
 		return eventType
 	}
 	return fmt.Sprintf("%s/%.64s", eventType, order)
+}
+
+// lastLeft is when a person last did what takes a task's credit for an order back; 0 for never. Without a name on
+// either side every leaving does.
+func lastLeft(t *campaign.Task, p *campaign.Person, order string) int64 {
+	if t.RevokeOn == "" {
+		return 0
+	}
+	at := p.Facts.Left[t.RevokeOn]
+	if order != "" {
+		return max(at, p.Facts.Left[leaving(t.RevokeOn, order)])
+	}
+	for what, left := range p.Facts.Left {
+		if strings.HasPrefix(what, t.RevokeOn+"/") {
+			at = max(at, left)
+		}
+	}
+	return at
 }
 
 func data(e *event.Event) []byte {

@@ -53,7 +53,7 @@ func (w *World) decide(e *event.Event) (event.Outcome, event.Detail, error) {
 		p.Facts.Blocked = e.Type == event.Blocked
 		w.touch(p)
 		if !p.Facts.Blocked {
-			err = w.tiers(p, e, &detail)
+			err = w.letGo(p, e, &detail)
 		}
 	case event.GrantApproved:
 		err = w.turnGrant(e, order, reward.Approve, &detail)
@@ -192,6 +192,19 @@ func (w *World) join(e *event.Event, order Order, detail *event.Detail) (event.O
 		detail.Reason = event.InviterUnknown
 	}
 	return event.Applied, w.tiers(p, e, detail)
+}
+
+// letGo gives somebody what they came by while they were blocked.
+func (w *World) letGo(p *campaign.Person, e *event.Event, detail *event.Detail) error {
+	if err := w.tiers(p, e, detail); err != nil {
+		return err
+	}
+	for _, t := range w.Definition.Tasks {
+		if c := w.Credits[CreditKey{p.Person, t.Name, 0}]; c != nil && c.State == campaign.CreditStanding {
+			return w.welcome(p, e, detail)
+		}
+	}
+	return nil
 }
 
 // turnGrant carries out a decision about a grant.

@@ -83,6 +83,9 @@ func (w *World) hear(e *event.Event) (event.Outcome, event.Detail, error) {
 			}
 		}
 	}
+	if m.Type == "unsubscribe" {
+		m.facts.Order = "" // whoever leaves takes all of themselves away
+	}
 	if m.owner != 0 && !w.person(m.owner).Joined() {
 		m.owner = 0 // the code is reserved, its join is still to come
 	}
@@ -128,6 +131,11 @@ func (w *World) liveAt(at int64) bool {
 	return w.Campaign.Status == campaign.Live && at >= s.Starts.UnixMilli() && at < s.Ends.UnixMilli()
 }
 
+// overAt says whether the campaign had ended by a time (UTC milliseconds), also where nothing has noticed it yet.
+func (w *World) overAt(at int64) bool {
+	return w.Campaign.Status == campaign.Ended || w.Campaign.Status == campaign.Live && at >= w.Definition.Schedule.Ends.UnixMilli()
+}
+
 // note remembers of the actor what later events will ask for.
 func (w *World) note(m moment) {
 	if m.owner != 0 {
@@ -137,6 +145,7 @@ func (w *World) note(m moment) {
 	case "subscribe":
 		m.actor.Followed(m.Time)
 	case "unsubscribe":
+		m.actor.Followed(m.Time) // at some time before, which nobody told
 		m.actor.Left("unsubscribe", m.Time)
 	}
 	w.touch(m.actor)
