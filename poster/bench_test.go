@@ -14,10 +14,17 @@ import (
 	"kfactor/poster"
 )
 
+// large is the autumn poster on a canvas of the usual size.
+func large() poster.Template {
+	template := autumn()
+	template.Width, template.Height = 1080, 1920
+	return template
+}
+
 // BenchmarkPrint prints the autumn poster, beside what a first attempt does: load the files for every poster and
 // draw all of it, without text.
 func BenchmarkPrint(b *testing.B) {
-	press := compile(b, autumn())
+	press := compile(b, large())
 	for _, format := range []string{"jpeg", "png"} {
 		b.Run(format, func(b *testing.B) {
 			b.ReportAllocs()
@@ -78,7 +85,7 @@ func naive(b *testing.B, files ...[]byte) {
 // BenchmarkCompile makes a press; the first one in a program also parses the fonts.
 func BenchmarkCompile(b *testing.B) {
 	for b.Loop() {
-		if _, err := poster.Compile(autumn(), assets); err != nil {
+		if _, err := poster.Compile(large(), assets); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -28,15 +28,15 @@ func spring() poster.Template {
 // autumn uses a bit of everything.
 func autumn() poster.Template {
 	return poster.Template{
-		Width: 1080, Height: 1920, Background: "autumn.jpg", Format: "jpeg", Quality: 85,
+		Width: 720, Height: 1280, Background: "autumn.jpg", Format: "jpeg", Quality: 85,
 		Layers: []poster.Layer{
-			{Rect: &poster.Rect{X: 40, Y: 1500, Width: 1000, Height: 380, Color: "#FFFFFF", Radius: 32}},
-			{Avatar: &poster.Avatar{X: 80, Y: 1560, Size: 140, Shape: "circle"}},
-			{Text: &poster.Text{Value: "{{nickname}}", X: 250, Y: 1580, Size: 46, Color: "#1A1A1A", MaxWidth: 480}},
-			{Text: &poster.Text{Value: "邀请码 {{code}}", X: 250, Y: 1650, Size: 30, Color: "#666666"}},
-			{QR: &poster.QR{X: 736, Y: 1552, Size: 296, Level: "Q", Logo: "logo.png"}},
-			{Image: &poster.Image{Source: "badge.png", X: 40, Y: 40}},
-			{Text: &poster.Text{Value: "金秋福利 一起领", X: 540, Y: 300, Size: 96, Color: "#FFFFFF", Align: "center", Weight: "bold"}},
+			{Rect: &poster.Rect{X: 27, Y: 1000, Width: 667, Height: 253, Color: "#FFFFFF", Radius: 21}},
+			{Avatar: &poster.Avatar{X: 53, Y: 1040, Size: 93, Shape: "circle"}},
+			{Text: &poster.Text{Value: "{{nickname}}", X: 167, Y: 1053, Size: 31, Color: "#1A1A1A", MaxWidth: 320}},
+			{Text: &poster.Text{Value: "邀请码 {{code}}", X: 167, Y: 1100, Size: 20, Color: "#666666"}},
+			{QR: &poster.QR{X: 490, Y: 1035, Size: 197, Level: "Q", Logo: "logo.png"}},
+			{Image: &poster.Image{Source: "badge.png", X: 27, Y: 27, Width: 80}},
+			{Text: &poster.Text{Value: "金秋福利 一起领", X: 360, Y: 200, Size: 64, Color: "#FFFFFF", Align: "center", Weight: "bold"}},
 		},
 	}
 }
@@ -71,7 +71,7 @@ func assets(name string) ([]byte, error) {
 }
 
 var drawn = map[string]func() []byte{
-	"autumn.jpg": sync.OnceValue(func() []byte { return encodeJPEG(gradient(1080, 1920)) }),
+	"autumn.jpg": sync.OnceValue(func() []byte { return encodeJPEG(gradient(720, 1280)) }),
 	"meadow.jpg": sync.OnceValue(func() []byte { return encodeJPEG(gradient(220, 170)) }),
 	"logo.png":   sync.OnceValue(func() []byte { return encodePNG(disc(200, color.NRGBA{R: 0xd8, G: 0x43, B: 0x15, A: 0xff})) }),
 	"badge.png":  sync.OnceValue(func() []byte { return encodePNG(disc(120, color.NRGBA{R: 0xff, G: 0xc1, B: 0x07, A: 0xcc})) }),
