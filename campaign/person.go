@@ -215,15 +215,26 @@ func (p *Person) Meets(t Tier) bool {
 const maxBuckets = 12
 
 // Use takes one from a rate-limit bucket, or reports that it is empty. A bucket's name begins with its day, such as
-// "2026-03-02T10": what was used on the latest day is never forgotten.
+// "2026-03-02T10" or "2026-03-02/invite": what was used on the latest day is never forgotten, nor the days' own
+// buckets of the day before, since news of it still come in after midnight.
 func (p *Person) Use(bucket string, limit int) bool {
 	if p.Facts.Used[bucket] >= limit {
 		return false
 	}
 	p.Facts.Used = with(p.Facts.Used, bucket, p.Facts.Used[bucket]+1)
+	if len(p.Facts.Used) <= maxBuckets {
+		return true
+	}
 	names := slices.Sorted(maps.Keys(p.Facts.Used))
-	for today := names[len(names)-1][:len(time.DateOnly)]; len(names) > maxBuckets && !strings.HasPrefix(names[0], today); names = names[1:] {
-		delete(p.Facts.Used, names[0])
+	today := names[len(names)-1][:len(time.DateOnly)]
+	yesterday := today
+	if day, err := time.Parse(time.DateOnly, today); err == nil {
+		yesterday = day.AddDate(0, 0, -1).Format(time.DateOnly) + "/"
+	}
+	for _, name := range names {
+		if len(p.Facts.Used) > maxBuckets && !strings.HasPrefix(name, today) && !strings.HasPrefix(name, yesterday) {
+			delete(p.Facts.Used, name)
+		}
 	}
 	return true
 }

@@ -18,8 +18,6 @@ type chronicle struct {
 	definitions map[int]*campaign.Definition
 	d           *campaign.Definition
 	status      campaign.Status
-	launched    bool
-	applied     int
 
 	news    []news // events from outside and joins, in the order of arrival
 	codes   map[string]int64
@@ -165,7 +163,6 @@ func (c *chronicle) move(to campaign.Status, from ...campaign.Status) result {
 		return result{outcome: event.Refused}
 	}
 	c.status = to
-	c.launched = true
 	return result{outcome: event.Applied}
 }
 
@@ -684,6 +681,31 @@ func (c *chronicle) passTime(e event.Event) result {
 	return r
 }
 
+// owed tells what should have happened by now.
+func (c *chronicle) owed(now int64) string {
+	for _, m := range c.credits {
+		if m.held && m.due <= now {
+			return fmt.Sprintf("the hold of %s has passed", m.id)
+		}
+	}
+	for _, person := range c.joined {
+		for _, t := range c.d.Tiers {
+			if c.meets(person, t) && !c.blocked[person] && !slices.Contains(c.reached[person], t.Name) {
+				return fmt.Sprintf("%d has reached %s", person, t.Name)
+			}
+		}
+	}
+	for _, g := range c.grants {
+		if g.state == "waitlisted" && c.short(c.d.Reward(g.reward)) == "" {
+			return fmt.Sprintf("%d waits for a %s that is there", g.person, g.reward)
+		}
+	}
+	if (c.status == campaign.Live || c.status == campaign.Paused) && now >= c.d.Schedule.Ends.UnixMilli() {
+		return "the campaign is over"
+	}
+	return ""
+}
+
 // before orders holds that pass: by when, who, for what.
 func before(a, b *merit) bool {
 	key := func(m *merit) string { return fmt.Sprintf("%020d %020d %s %d", m.due, m.person, m.task, m.n) }
@@ -701,16 +723,21 @@ func (c *chronicle) number(person int64, task string, held bool) int {
 	return n
 }
 
+func (c *chronicle) meets(person int64, t campaign.Tier) bool {
+	for _, r := range t.Requires {
+		if c.number(person, r.Task, false) < r.Count {
+			return false
+		}
+	}
+	return true
+}
+
 func (c *chronicle) lookAtTiers(person int64) {
 	if !slices.Contains(c.joined, person) || c.blocked[person] {
 		return
 	}
 	for _, t := range c.d.Tiers {
-		met := !slices.Contains(c.reached[person], t.Name)
-		for _, r := range t.Requires {
-			met = met && c.number(person, r.Task, false) >= r.Count
-		}
-		if !met {
+		if slices.Contains(c.reached[person], t.Name) || !c.meets(person, t) {
 			continue
 		}
 		c.reached[person] = append(c.reached[person], t.Name)

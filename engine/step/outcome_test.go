@@ -47,6 +47,9 @@ var (
 	order = campaign.Task{Name: "order", On: "purchase", Credit: campaign.Actor, RevokeOn: "refund", When: "data.amount >= 9900"}
 )
 
+// friendBuys credits the inviter for a purchase.
+var friendBuys = campaign.Task{Name: "buy", On: "purchase", Credit: campaign.Inviter, RevokeOn: "refund"}
+
 func TestOutcomes(t *testing.T) {
 	t.Parallel()
 	const (
@@ -322,6 +325,104 @@ func TestOutcomes(t *testing.T) {
 			map[string]int{"A": 1},
 		},
 		{
+			"a scan of one's own code uses up no following that waits for an inviter", invitation(),
+			[]what{
+				{kind: "subscribe", user: "A", at: 2 * time.Hour},
+				{kind: "scan", user: "A", code: "A", at: time.Hour},
+				{kind: "scan", user: "A", code: "B", at: time.Hour},
+			},
+			[]event.Outcome{nobody, counted, credited},
+			map[string]int{"A": 0, "B": 1},
+		},
+		{
+			"a delayed scan within the window brings a friend whom an older scan could not", invitation(),
+			[]what{
+				{kind: "scan", user: "x", code: "B", at: -8 * day},
+				{kind: "subscribe", user: "x", at: 2 * time.Hour},
+				{kind: "scan", user: "x", code: "A", at: time.Hour},
+			},
+			[]event.Outcome{counted, outside, credited},
+			map[string]int{"A": 1, "B": 0},
+		},
+		{
+			"who left before is known, also when they left again since", invitation(task(newUsersOnly)),
+			[]what{
+				{kind: "unsubscribe", user: "x", at: 2 * time.Hour},
+				{kind: "unsubscribe", user: "x", at: 10 * time.Hour},
+				{kind: "subscribe", user: "x", code: "A", at: 5 * time.Hour},
+			},
+			[]event.Outcome{counted, counted, known},
+			map[string]int{"A": 0},
+		},
+		{
+			"a delayed scan makes nobody new whom the channel knew", invitation(task(newUsersOnly)),
+			[]what{
+				{kind: "subscribe", user: "x", at: 2 * time.Hour, data: `{"new": false}`},
+				{kind: "scan", user: "x", code: "A", at: time.Hour},
+			},
+			[]event.Outcome{nobody, known},
+			map[string]int{"A": 0},
+		},
+		{
+			"a delayed scan does not bring a purchase that was refunded", invitation(and(friendBuys)),
+			[]what{
+				{kind: "purchase", user: "x", at: 2 * time.Hour, data: `{"order": "1"}`},
+				{kind: "refund", user: "x", at: 3 * time.Hour, data: `{"order": "1"}`},
+				{kind: "scan", user: "x", code: "A", at: time.Hour},
+			},
+			[]event.Outcome{nobody, counted, reversed},
+			nil,
+		},
+		{
+			"a purchase whose refund overtook it gives no earlier credit back", invitation(and(friendBuys)),
+			[]what{
+				{kind: "purchase", user: "x", code: "A", at: time.Hour, data: `{"order": "1"}`},
+				{kind: "refund", user: "x", at: 2 * time.Hour, data: `{"order": "1"}`},
+				{kind: "refund", user: "x", at: 4 * time.Hour, data: `{"order": "2"}`},
+				{kind: "purchase", user: "x", at: 3 * time.Hour, data: `{"order": "2"}`},
+			},
+			[]event.Outcome{credited, reversed, counted, duplicate},
+			nil,
+		},
+		{
+			"what names no order is taken back by a refund of any, also by one that overtook it",
+			invitation(task(func(t *campaign.Task) { t.RevokeOn = "refund" })),
+			[]what{
+				{kind: "refund", user: "x", at: 2 * time.Hour, data: `{"order": "1"}`},
+				{kind: "subscribe", user: "x", code: "A", at: time.Hour},
+			},
+			[]event.Outcome{counted, reversed},
+			map[string]int{"A": 0},
+		},
+		{
+			"whoever leaves is gone, whatever order is named", invitation(),
+			[]what{
+				{kind: "subscribe", user: "x", code: "A", data: `{"order": "1"}`},
+				{kind: "unsubscribe", user: "x", data: `{"order": "2"}`},
+			},
+			[]event.Outcome{credited, reversed},
+			map[string]int{"A": 0},
+		},
+		{
+			"a refund without an order takes back the latest purchase before it, in whatever order they came in",
+			invitation(and(campaign.Task{Name: "order", On: "purchase", Credit: campaign.Actor, RevokeOn: "refund"})),
+			[]what{
+				{kind: "purchase", user: "A", at: 3 * time.Hour},
+				{kind: "purchase", user: "A", at: time.Hour},
+				{kind: "refund", user: "A", at: 4 * time.Hour},
+				{kind: "refund", user: "A", at: 2 * time.Hour},
+			},
+			[]event.Outcome{credited, credited, reversed, reversed},
+			nil,
+		},
+		{
+			"the day's limit of yesterday holds for news that come in after midnight",
+			invitation(task(func(t *campaign.Task) { t.PerDay = 12 }), func(d *campaign.Definition) { d.Limits.InvitesPerInviterPerHour = 1 }),
+			append(hourly(12), afterMidnight()...),
+			append(times(24, credited), limited),
+			map[string]int{"A": 24},
+		},
+		{
 			"a condition lets through what fulfils it", invitation(task(func(t *campaign.Task) { t.When = `data.city == "沪"` })),
 			[]what{
 				{kind: "subscribe", user: "x", code: "A", data: `{"city": "京"}`},
@@ -407,6 +508,15 @@ func hourly(n int) []what {
 		events = append(events, what{kind: "subscribe", user: string(rune('a' + i)), code: "A", at: -10*time.Hour + time.Duration(i)*time.Hour + time.Minute})
 	}
 	return events
+}
+
+// afterMidnight is a follow an hour on the day after those of hourly, and then one more on their day.
+func afterMidnight() []what {
+	var events []what
+	for i := range 12 {
+		events = append(events, what{kind: "subscribe", user: string(rune('n' + i)), code: "A", at: 14*time.Hour + time.Duration(i)*time.Hour + time.Minute})
+	}
+	return append(events, what{kind: "subscribe", user: "late", code: "A", at: 13 * time.Hour})
 }
 
 func times(n int, o event.Outcome) []event.Outcome {

@@ -112,6 +112,16 @@ func TestTiers(t *testing.T) {
 		f.wantGiven("A mug granted")
 	})
 
+	t.Run("LeavingInTheLastMomentLosesAHeldCreditBeforeTheEndIsNoticed", func(t *testing.T) {
+		f := live(t, invitation(hold(day)), "A")
+		f.now = f.definition().Schedule.Ends.UnixMilli() - 2000
+		f.post(what{kind: "subscribe", user: "x", code: "A"})
+		left := f.event(what{kind: "unsubscribe", user: "x"})
+		if done := f.apply(left); f.campaign().Status != campaign.Live || done.Outcome != event.Reversed {
+			t.Errorf("%s while the campaign is %s", done.Outcome, f.campaign().Status)
+		}
+	})
+
 	t.Run("MoreHoldsThanOneEventMayDoAllPass", func(t *testing.T) {
 		f := live(t, invitation(hold(day)), "A")
 		var flood []event.Event
@@ -134,6 +144,21 @@ func TestWelcome(t *testing.T) {
 	}), "A")
 	f.post(what{kind: "subscribe", user: "x", code: "A"}, what{kind: "unsubscribe", user: "x"}, what{kind: "subscribe", user: "x", code: "A"},
 		what{kind: "purchase", user: "x"}, what{kind: "subscribe", user: "organic"})
+	f.wantGiven("x mug granted")
+}
+
+func TestTheWelcomeOfABlockedInviteeWaitsUntilTheyAreLetGo(t *testing.T) {
+	t.Parallel()
+	f := live(t, invitation(hold(day), func(d *campaign.Definition) {
+		d.Rewards = []campaign.Reward{mug(5)}
+		d.Welcome.Rewards = []string{"mug"}
+	}), "A")
+	f.post(what{kind: "subscribe", user: "x", code: "A"})
+	f.must(f.about(event.Blocked, "x"))
+	f.pass(2 * day)
+	f.wantGiven()
+	f.must(f.about(event.Unblocked, "x"))
+	f.must(f.about(event.Unblocked, "x"))
 	f.wantGiven("x mug granted")
 }
 
