@@ -103,6 +103,9 @@ func (p *Person) KnownBefore(at int64) bool {
 	return first > 0 && first < at || p.JoinedAt > 0 && p.JoinedAt < p.firstTouch(at)
 }
 
+// TouchedBy says whether the person had come by any code at a moment.
+func (p *Person) TouchedBy(at int64) bool { return p.firstTouch(at+1) <= at }
+
 func (p *Person) firstTouch(at int64) int64 {
 	if len(p.Facts.Touches) > 0 {
 		at = min(at, p.Facts.Touches[0].At)

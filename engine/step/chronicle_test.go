@@ -325,7 +325,7 @@ func (c *chronicle) inviterFor(n news) (int64, event.TaskDetail) {
 	if n.owner != 0 {
 		return n.owner, event.TaskDetail{}
 	}
-	if owner := c.inviter(n.person); owner != 0 {
+	if owner := c.inviter(n.person); owner != 0 && c.touchedBy(n.person, n.at) {
 		return owner, event.TaskDetail{}
 	}
 	var last *news
@@ -363,6 +363,13 @@ func (c *chronicle) touches(person int64) []news {
 		all = slices.Delete(all, oldest, oldest+1)
 	}
 	return all
+}
+
+// touchedBy tells whether somebody had come by a code at a moment.
+func (c *chronicle) touchedBy(person, at int64) bool {
+	return slices.ContainsFunc(c.news, func(n news) bool {
+		return n.person == person && n.owner != 0 && n.owner != person && n.at <= at
+	})
 }
 
 // inviter is whom somebody is bound to: the owner of the first credit that they were the invitee of.

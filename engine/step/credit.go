@@ -53,13 +53,13 @@ func (w *World) giveFirst(t *campaign.Task, m moment) (event.TaskDetail, error) 
 	return w.giveInviter(t, m, w.person(owner), m.orphan(t))
 }
 
-// inviterFor finds whom the actor came through: the code the event names, else the inviter they are bound to, else
-// the last code they touched within the window.
+// inviterFor finds whom the actor came through: the code the event names, else the inviter they are bound to if they
+// had touched a code by then, else the last code they touched within the window.
 func (w *World) inviterFor(m moment) (int64, event.TaskDetail) {
 	if m.owner != 0 {
 		return m.owner, event.TaskDetail{}
 	}
-	if m.actor.Inviter != 0 {
+	if m.actor.Inviter != 0 && m.actor.TouchedBy(m.Time) {
 		return m.actor.Inviter, event.TaskDetail{}
 	}
 	owner, found, late := m.actor.LastTouch(m.Time, w.Definition.Attribution.Window)

@@ -164,6 +164,13 @@ func TestOutcomes(t *testing.T) {
 			map[string]int{"A": 1, "B": 0},
 		},
 		{
+			"what was done before anybody's code was touched counts for nobody, also when it comes in late",
+			invitation(and(campaign.Task{Name: "buy", On: "purchase", Credit: campaign.Inviter})),
+			[]what{{kind: "subscribe", user: "x", code: "A", at: 2 * time.Hour}, {kind: "purchase", user: "x", at: time.Hour}},
+			[]event.Outcome{credited, nobody},
+			map[string]int{"A": 1},
+		},
+		{
 			"a touch within the window counts to its last millisecond", invitation(),
 			[]what{{kind: "scan", user: "x", code: "A", at: -8 * day}, {kind: "subscribe", user: "x", at: -day}},
 			[]event.Outcome{counted, credited},
