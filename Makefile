@@ -22,7 +22,7 @@ endif
 run-tool = CGO_ENABLED=0 $(GO) run
 
 .DEFAULT_GOAL := help
-.PHONY: help build test bench fault lint format generate
+.PHONY: help build test model bench fault lint format generate
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,12 @@ test: ## every test, on both databases and both kinds of Redis (SERVICES=none: t
 	@$(if $(RACE),,echo 'make: no C compiler, so the tests run without the race detector' >&2)
 	@mkdir -p .build && CGO_ENABLED=0 $(GO) build -o .build/services ./internal/services/run
 	@.build/services -- $(GO) test $(RACE) -timeout 9m $(PKG)
+
+model: ## a million random events, held against a second, naive telling of the rules; 10 to 30 seconds
+	@mkdir -p .build
+	@CGO_ENABLED=0 $(GO) test -count=1 -v -timeout 5m -run '^Test(Model|AnyOrderEndsInTheSameCredit)$$' ./engine/step -rapid.checks=1000 \
+		>.build/model.log || { cat .build/model.log; exit 1; }
+	@grep -h compared .build/model.log
 
 bench: ## the engine's benchmarks, on MariaDB with durable commits and a real Redis
 	@mkdir -p .build && CGO_ENABLED=0 $(GO) build -o .build/services ./internal/services/run

@@ -89,10 +89,6 @@ type gift struct {
 	coupon       int64
 }
 
-func (g *gift) reserves() bool {
-	return g.state == "review" || g.state == "granted" || g.state == "delivered"
-}
-
 func chronicleOf(definitions map[int]*campaign.Definition) *chronicle {
 	return &chronicle{
 		definitions: definitions, d: definitions[1], status: campaign.Draft, codes: map[string]int64{}, joins: map[int64]int64{},
