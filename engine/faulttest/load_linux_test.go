@@ -63,8 +63,10 @@ type load struct {
 	fails  atomic.Int64 // requests that had to be sent again
 	probes atomic.Int64
 
-	stop chan struct{}
-	all  sync.WaitGroup
+	stop    chan struct{}
+	stopped sync.Once
+	test    context.Context // ends with the test, also where that failed
+	all     sync.WaitGroup
 
 	mu     sync.Mutex
 	taken  map[string]string // id → type of every answered event
@@ -82,10 +84,16 @@ type event struct {
 }
 
 func newLoad(st *stage) *load {
-	return &load{
-		st: st, client: &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 16}},
+	ctx, abandon := context.WithCancel(context.Background())
+	l := &load{
+		st: st, test: ctx, client: &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 16}},
 		stop: make(chan struct{}), taken: map[string]string{}, stays: map[string]bool{}, gone: map[string]bool{}, joined: map[string]string{},
 	}
+	st.t.Cleanup(func() {
+		abandon()
+		l.end()
+	})
+	return l
 }
 
 // begin has the hosts join and the crowd come.
@@ -102,7 +110,7 @@ func (l *load) begin() {
 
 // end lets everybody finish what they began: whatever was sent once is sent until it is answered.
 func (l *load) end() {
-	close(l.stop)
+	l.stopped.Do(func() { close(l.stop) })
 	l.all.Wait()
 }
 
@@ -218,6 +226,9 @@ func (l *load) send(batch []event) {
 		Accepted, Duplicates int
 		Rejected             []any
 	}
+	if l.test.Err() != nil {
+		return
+	}
 	if err := json.Unmarshal(answer, &receipt); err != nil || receipt.Accepted+receipt.Duplicates != len(batch) || len(receipt.Rejected) > 0 {
 		l.st.t.Errorf("%d events were answered with %s", len(batch), answer)
 	}
@@ -241,6 +252,9 @@ func (l *load) joinAs(user, invitedBy, key string) string {
 	}
 	var p struct{ Code, User string }
 	answer := l.askUnder(key, http.MethodPost, "/v1/campaigns/"+campaignID+"/participants", body, http.StatusCreated, http.StatusOK)
+	if l.test.Err() != nil {
+		return ""
+	}
 	if err := json.Unmarshal(answer, &p); err != nil || p.Code == "" || p.User != user {
 		l.st.t.Errorf("the join of %s was answered with %s", user, answer)
 	}
@@ -261,7 +275,7 @@ func (l *load) ask(method, path string, body []byte, wanted ...int) []byte {
 func (l *load) askUnder(key, method, path string, body []byte, wanted ...int) []byte {
 	var last string
 	told := false
-	for deadline := time.Now().Add(2 * patience); time.Now().Before(deadline); {
+	for deadline := time.Now().Add(2 * patience); time.Now().Before(deadline) && l.test.Err() == nil; {
 		s := l.st.servers[int(l.turn.Add(1))%len(l.st.servers)]
 		answer, status, err := l.once(key, method, "http://"+s.addr+path, body)
 		switch {
@@ -277,12 +291,15 @@ func (l *load) askUnder(key, method, path string, body []byte, wanted ...int) []
 		l.fails.Add(1)
 		time.Sleep(50 * time.Millisecond)
 	}
+	if l.test.Err() != nil {
+		return nil
+	}
 	l.st.t.Errorf("%s %s was not answered in %s: %s", method, path, 2*patience, last)
 	return nil
 }
 
 func (l *load) once(key, method, address string, body []byte) ([]byte, int, error) {
-	req, err := http.NewRequestWithContext(context.Background(), method, address, bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(l.test, method, address, bytes.NewReader(body))
 	if err != nil {
 		return nil, 0, err
 	}
