@@ -20,14 +20,19 @@ import (
 	"kfactor/funnel"
 	"kfactor/internal/crash"
 	"kfactor/internal/database"
+	"kfactor/internal/fault"
 	"kfactor/reward"
 )
 
 // batchSize is the most events applied in one transaction. Under load batches fill up by themselves.
 const batchSize = 1000
 
+// applyTimeout bounds one try at a batch, which takes a fraction of a second: whoever waits longer for the database
+// waits for a connection that is dead, and holds the campaign's lock meanwhile.
+const applyTimeout = 10 * time.Second
+
 // errOvertaken says that another writer moved the campaign on while a batch was worked out.
-var errOvertaken = errors.New("another writer was faster")
+var errOvertaken = fault.New(fault.Unavailable, "another writer was faster; try again in a moment")
 
 // applyBatch applies one batch of what is pending in a campaign and says whether there may be more.
 func (e *Engine) applyBatch(ctx context.Context, no int64) (more bool, err error) {
@@ -35,8 +40,13 @@ func (e *Engine) applyBatch(ctx context.Context, no int64) (more bool, err error
 	defer unlock()
 
 	began := time.Now()
+	limit := batchSize
 	for attempt := 0; ; attempt++ {
-		n, full, err := e.applyOnce(ctx, no, batchSize)
+		n, full, err := e.applyOnce(ctx, no, limit)
+		if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil && limit > 1 {
+			limit /= 10 // a slow database gets less at a time
+			continue
+		}
 		if errors.Is(err, errOvertaken) && attempt < 10 {
 			continue
 		}
@@ -105,6 +115,13 @@ type batch struct {
 // applyOnce reads, decides and writes: at most limit events in one transaction. It gives how many it applied and
 // whether there may be more.
 func (e *Engine) applyOnce(ctx context.Context, no int64, limit int) (int, bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, applyTimeout)
+	defer cancel()
+	defer func() {
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			database.DropIdle(e.DB)
+		}
+	}()
 	b, err := e.read(ctx, no, limit)
 	if err != nil || len(b.events) == 0 {
 		return 0, false, err

@@ -6,8 +6,10 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -45,6 +47,8 @@ type Engine struct {
 	applying campaignLocks
 	keys     keyCache
 	presses  presses
+
+	unwakeable atomic.Int64 // UTC milliseconds until which no wake is tried
 }
 
 // New makes an engine over a migrated database. Run makes it work on its own; without Run it still takes events in
@@ -172,15 +176,20 @@ func (e *Engine) SweepOnce(ctx context.Context) error {
 	if err := db.Where("due_at <= ?", e.now()).Order("due_at").Limit(1000).Find(&due).Error; err != nil {
 		return err
 	}
+	var late error
 	for _, c := range due {
-		if err := e.passTime(ctx, c); err != nil {
+		err := e.passTime(ctx, c)
+		if ctx.Err() != nil || fault.KindOf(err) == fault.Unavailable {
 			return err
+		}
+		if err != nil { // one campaign that cannot go on must not stop the others
+			late = errors.Join(late, fmt.Errorf("campaign %s: %w", c.ID, err))
 		}
 	}
 	var waiting []int64
 	err := db.Raw("SELECT c.no FROM campaigns c WHERE EXISTS (SELECT 1 FROM events e WHERE e.campaign = c.no AND e.seq IS NULL) ORDER BY c.no LIMIT 1000").Scan(&waiting).Error
 	if err != nil {
-		return err
+		return errors.Join(late, err)
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(workers)
@@ -192,7 +201,7 @@ func (e *Engine) SweepOnce(ctx context.Context) error {
 			return nil
 		})
 	}
-	return group.Wait()
+	return errors.Join(late, group.Wait())
 }
 
 // drains lets callers that need a campaign applied share runs: who comes while one is under way waits for the next.

@@ -27,7 +27,7 @@ func (idempotencyRow) TableName() string { return "idempotency_keys" }
 
 const (
 	idempotencyKept    = 24 * time.Hour  // a key may be used anew after that
-	idempotencyPending = 2 * time.Minute // a call that has not answered by then is taken for dead
+	idempotencyPending = 10 * time.Second // a call that has not answered by then is taken for dead; were it not, both do one thing
 )
 
 // Remembered begins a call with an Idempotency-Key: it gives the answer of an earlier one, or nil when this is the

@@ -191,16 +191,20 @@ type intake struct {
 	mu     sync.RWMutex // held for reading while something may be sent to queue
 	ended  bool
 	people *lookupCache
+	base   context.Context // of every commit; ends a moment after close
+	cut    context.CancelFunc
 }
 
 const (
 	intakeQueue   = 4096 // deliveries waiting; past that callers are told to come again
 	intakeGroup   = 2000 // drafts in one commit
 	intakeWriters = 2
+	intakeEnd     = time.Second // after close, for commits under way; by then nobody waits for them
 )
 
 func newIntake(e *Engine) *intake {
 	in := &intake{engine: e, queue: make(chan *delivery, intakeQueue), people: newLookupCache(1 << 17)}
+	in.base, in.cut = context.WithCancel(context.Background())
 	writers := intakeWriters
 	if database.Dialect(e.DB) == database.SQLite {
 		writers = 1
@@ -240,6 +244,8 @@ func (in *intake) close() {
 		close(in.queue)
 		in.mu.Unlock()
 	})
+	defer in.cut()
+	defer time.AfterFunc(intakeEnd, in.cut).Stop()
 	in.group.Wait()
 }
 
@@ -265,11 +271,11 @@ func (in *intake) run() {
 }
 
 // commitTimeout bounds one group commit.
-const commitTimeout = 20 * time.Second
+const commitTimeout = 10 * time.Second
 
 // write commits a group, tells every caller, and wakes the campaigns concerned.
 func (in *intake) write(group []*delivery) {
-	ctx, cancel := context.WithTimeout(context.Background(), commitTimeout)
+	ctx, cancel := context.WithTimeout(in.base, commitTimeout)
 	defer cancel()
 	var drafts []*draft
 	for _, d := range group {
@@ -282,6 +288,9 @@ func (in *intake) write(group []*delivery) {
 			in.write([]*delivery{d})
 		}
 		return
+	}
+	if ctx.Err() != nil {
+		database.DropIdle(in.engine.DB)
 	}
 	crash.Point("intake.before-answer")
 	for _, d := range group {
@@ -301,12 +310,20 @@ func (in *intake) write(group []*delivery) {
 	}
 }
 
+// wakePause is how long no wake is tried after one failed: a Redis that hangs would hold every commit's callers up.
+const wakePause = 5 * time.Second
+
 // wake says that a campaign has something to apply. A lost wake costs a second: the sweep finds the campaign.
 func (e *Engine) wake(ctx context.Context, no int64) {
 	if e.Queue == nil {
 		return
 	}
+	now := time.Now().UnixMilli()
+	if now < e.unwakeable.Load() {
+		return
+	}
 	if err := e.Queue.Wake(ctx, no); err != nil {
+		e.unwakeable.Store(now + wakePause.Milliseconds())
 		e.Log.Warn("wake", "campaign", no, "err", err)
 	}
 }

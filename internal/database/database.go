@@ -62,6 +62,19 @@ func Close(db *gorm.DB) error {
 	return pool.Close()
 }
 
+// DropIdle closes the connections that wait for work. Call it when a statement got no answer in its time: where one
+// connection ended without a word, as behind a firewall that forgot it, those beside it have too, and each would cost
+// as long again.
+func DropIdle(db *gorm.DB) {
+	if Dialect(db) != MySQL {
+		return
+	}
+	if pool, err := db.DB(); err == nil {
+		pool.SetMaxIdleConns(0)
+		pool.SetMaxIdleConns(mysqlConns())
+	}
+}
+
 // Dialect tells which store db is: SQLite or MySQL (which MariaDB and TiDB are too).
 func Dialect(db *gorm.DB) string { return db.Dialector.Name() }
 

@@ -48,9 +48,8 @@ func openMySQL(ctx context.Context, rawURL string) (*gorm.DB, error) {
 		return nil, fault.New(fault.Invalid, "database address: %s: these settings do not go together", settings.Addr)
 	}
 	pool := sql.OpenDB(readCommitted{connector})
-	conns := max(16, 8*runtime.NumCPU())
-	pool.SetMaxOpenConns(conns)
-	pool.SetMaxIdleConns(conns)
+	pool.SetMaxOpenConns(mysqlConns())
+	pool.SetMaxIdleConns(mysqlConns())
 	pool.SetConnMaxIdleTime(5 * time.Minute)
 	pool.SetConnMaxLifetime(30 * time.Minute) // under any server's or proxy's own limit, so that they do not cut first
 
@@ -63,6 +62,9 @@ func openMySQL(ctx context.Context, rawURL string) (*gorm.DB, error) {
 	}
 	return db, nil
 }
+
+// mysqlConns is the most connections that one process holds.
+func mysqlConns() int { return max(16, 8*runtime.NumCPU()) }
 
 // mysqlDialect is gorm's, with the store's absence named.
 type mysqlDialect struct{ *mysqldialect.Dialector }
