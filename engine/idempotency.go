@@ -26,7 +26,7 @@ type idempotencyRow struct {
 func (idempotencyRow) TableName() string { return "idempotency_keys" }
 
 const (
-	idempotencyKept    = 24 * time.Hour  // a key may be used anew after that
+	idempotencyKept    = 24 * time.Hour   // a key may be used anew after that
 	idempotencyPending = 10 * time.Second // a call that has not answered by then is taken for dead; were it not, both do one thing
 )
 
