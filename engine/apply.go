@@ -594,6 +594,13 @@ func addCounters(tx *gorm.DB, counters []funnel.Counter) error {
 	return tx.Clauses(clause.OnConflict{Columns: key, DoUpdates: clause.Assignments(added)}).CreateInBatches(counters, 500).Error
 }
 
+// passTimeOnce is passTime for a caller that must not wait for ever.
+func (e *Engine) passTimeOnce(ctx context.Context, row campaignRow) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*drainTimeout)
+	defer cancel()
+	return e.passTime(ctx, row)
+}
+
 // passTime appends the event that lets a campaign do what is due, and applies it, as often as more is due at once.
 // The event's id comes from the campaign's position, so that of several processes that notice only one has its way.
 func (e *Engine) passTime(ctx context.Context, row campaignRow) error {

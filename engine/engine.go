@@ -171,23 +171,31 @@ func (e *Engine) sweep(ctx context.Context) error {
 
 // SweepOnce looks once for campaigns with something to do and works on them.
 func (e *Engine) SweepOnce(ctx context.Context) error {
-	db := e.DB.WithContext(ctx)
+	look, cancel := context.WithTimeout(ctx, applyTimeout)
+	defer cancel()
+	db := e.DB.WithContext(look)
 	var due []campaignRow
 	if err := db.Where("due_at <= ?", e.now()).Order("due_at").Limit(1000).Find(&due).Error; err != nil {
 		return err
 	}
 	var late error
+	began := time.Now()
 	for _, c := range due {
-		err := e.passTime(ctx, c)
-		if ctx.Err() != nil || fault.KindOf(err) == fault.Unavailable {
-			return err
+		err := e.passTimeOnce(ctx, c)
+		if ctx.Err() != nil {
+			return ctx.Err()
 		}
-		if err != nil { // one campaign that cannot go on must not stop the others
-			late = errors.Join(late, fmt.Errorf("campaign %s: %w", c.ID, err))
+		if err != nil && late == nil { // one campaign that cannot go on must not stop the others
+			late = fmt.Errorf("campaign %s: %w", c.ID, err)
+		}
+		if err != nil && time.Since(began) > applyTimeout { // it is none of the campaigns, then
+			break
 		}
 	}
 	var waiting []int64
-	err := db.Raw("SELECT c.no FROM campaigns c WHERE EXISTS (SELECT 1 FROM events e WHERE e.campaign = c.no AND e.seq IS NULL) ORDER BY c.no LIMIT 1000").Scan(&waiting).Error
+	look, cancel = context.WithTimeout(ctx, applyTimeout)
+	defer cancel()
+	err := e.DB.WithContext(look).Raw("SELECT c.no FROM campaigns c WHERE EXISTS (SELECT 1 FROM events e WHERE e.campaign = c.no AND e.seq IS NULL) ORDER BY c.no LIMIT 1000").Scan(&waiting).Error
 	if err != nil {
 		return errors.Join(late, err)
 	}

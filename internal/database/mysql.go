@@ -131,14 +131,54 @@ func (c readCommitted) Connect(ctx context.Context) (driver.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	session, ok := conn.(driver.ExecerContext)
+	session, ok := conn.(mysqlConn)
 	if !ok {
-		return nil, errors.Join(errors.New("the MySQL driver runs no statements"), conn.Close())
+		return nil, errors.Join(errors.New("the MySQL driver is not the one that is known here"), conn.Close())
 	}
 	if _, err := session.ExecContext(ctx, "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED", nil); err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
-	return conn, nil
+	return boundedConn{session}, nil
+}
+
+// mysqlConn is all that database/sql makes use of in the driver's connection.
+type mysqlConn interface {
+	driver.Conn
+	driver.ConnBeginTx
+	driver.ConnPrepareContext
+	driver.ExecerContext
+	driver.QueryerContext
+	driver.Pinger
+	driver.SessionResetter
+	driver.Validator
+	driver.NamedValueChecker
+}
+
+// boundedConn ends its transactions in a bounded time. database/sql gives a commit no context, and the driver would
+// wait for its answer as long as the connection seems to be there, which one that ended without a word always does.
+type boundedConn struct{ mysqlConn }
+
+// endTimeout is how long a commit or a rollback may take.
+const endTimeout = 10 * time.Second
+
+func (c boundedConn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, error) {
+	if _, err := c.mysqlConn.BeginTx(ctx, opts); err != nil {
+		return nil, err
+	}
+	return boundedTx{c.mysqlConn}, nil
+}
+
+// boundedTx is the transaction that its connection is in.
+type boundedTx struct{ conn mysqlConn }
+
+func (t boundedTx) Commit() error   { return t.end("COMMIT") }
+func (t boundedTx) Rollback() error { return t.end("ROLLBACK") }
+
+func (t boundedTx) end(statement string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), endTimeout)
+	defer cancel()
+	_, err := t.conn.ExecContext(ctx, statement, nil)
+	return err
 }
 
 // driverLog takes the driver's remarks on broken connections.

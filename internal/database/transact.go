@@ -120,7 +120,7 @@ func IsRetryable(err error) bool {
 // isAway tells whether the store did not answer, or could not work at all: it is gone, going or full. What was asked
 // may be asked again; whether a commit among it took place is unknown.
 func isAway(err error) bool {
-	for _, lost := range []error{driver.ErrBadConn, mysqldriver.ErrInvalidConn, sql.ErrConnDone, io.EOF, io.ErrUnexpectedEOF} {
+	for _, lost := range []error{context.DeadlineExceeded, driver.ErrBadConn, mysqldriver.ErrInvalidConn, sql.ErrConnDone, io.EOF, io.ErrUnexpectedEOF} {
 		if errors.Is(err, lost) {
 			return true
 		}
