@@ -181,6 +181,14 @@ var faults = []fault{
 			})
 		}
 	}},
+	{"commits whose answer never comes", []string{outside}, "", 1, func(st *stage) {
+		for range times(1, 2) {
+			st.under(func() {
+				st.toMaria.cutCommits(silentCommit, silentCommit, silentCommit)
+				st.until("the cuts", patience, func() bool { return st.toMaria.left() == 0 })
+			})
+		}
+	}},
 	{"SIGTERM while the stores hang", []string{outside}, "", 1, func(st *stage) {
 		st.under(func() {
 			st.toMaria.freeze()

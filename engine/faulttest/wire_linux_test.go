@@ -27,6 +27,7 @@ type commitCut int
 const (
 	beforeCommit commitCut = iota // the store never hears of it
 	afterCommit                   // the store has committed, and its answer is lost
+	silentCommit                  // the store has committed, and nobody hears anything more
 )
 
 type pair struct {
@@ -118,8 +119,14 @@ func (w *wire) pump(p *pair, from, to net.Conn, lost chan struct{}, fromClient b
 			switch cut, any := w.nextCut(); {
 			case any && cut == beforeCommit:
 				return
-			case any:
+			case any && cut == afterCommit:
 				lost <- struct{}{}
+			case any:
+				if _, err := to.Write(buffer[:n]); err != nil {
+					return
+				}
+				p.buried.Store(true)
+				continue
 			}
 		}
 		if !fromClient && len(lost) > 0 {
