@@ -1,0 +1,293 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"maps"
+	"slices"
+	"strings"
+
+	"gorm.io/gorm"
+
+	"kfactor/campaign"
+	"kfactor/engine/step"
+	"kfactor/event"
+	"kfactor/reward"
+)
+
+// load brings into memory what the events of a batch may touch, in few queries: the people who act, the owners of the
+// codes they name, the people those point to, the actors' credits, the rewards.
+func (e *Engine) load(ctx context.Context, b *batch, missing []int64) error {
+	l := loader{Engine: e, db: e.DB.WithContext(ctx), batch: b, world: b.world, no: b.row.No}
+	people := slices.Clone(missing)
+	var codes []string
+	var grants []int64
+	refunds := map[string][]int64{}
+	actors := map[int64]bool{}
+	for i := range b.events {
+		ev := &b.events[i]
+		if ev.Person != 0 {
+			people = append(people, ev.Person)
+			actors[ev.Person] = true
+		}
+		if ev.Code != "" {
+			codes = append(codes, strings.ToUpper(ev.Code))
+		}
+		if !ev.System {
+			for t := range tasksTakingBack(b.world.Definition, ev.Type) {
+				refunds[t] = append(refunds[t], ev.Person)
+			}
+			continue
+		}
+		var o step.Order
+		if ev.Data != nil {
+			_ = json.Unmarshal([]byte(*ev.Data), &o) // the rules will say what is wrong with it
+		}
+		if o.InvitedBy != "" {
+			codes = append(codes, strings.ToUpper(o.InvitedBy))
+		}
+		if o.Grant != 0 {
+			grants = append(grants, o.Grant)
+		}
+		if ev.Type == event.Revised {
+			d, err := e.definition(ctx, b.row.No, o.Revision)
+			if err != nil {
+				return err
+			}
+			b.world.Revisions[o.Revision] = d
+		}
+	}
+	if err := l.owners(codes); err != nil {
+		return err
+	}
+	people = slices.AppendSeq(people, maps.Values(b.world.Owners))
+	if err := l.credits(slices.Collect(maps.Keys(actors)), refunds); err != nil {
+		return err
+	}
+	if err := l.shelves(); err != nil {
+		return err
+	}
+	if err := l.grants(grants); err != nil {
+		return err
+	}
+	if step.Wide(b.events[0].Type) {
+		if err := l.queues(); err != nil {
+			return err
+		}
+	}
+	return l.people(people)
+}
+
+// tasksTakingBack are the actors' own tasks whose credits an event type takes back.
+func tasksTakingBack(d *campaign.Definition, eventType string) map[string]bool {
+	var names map[string]bool
+	for _, t := range d.Tasks {
+		if t.RevokeOn == eventType && t.Credit == campaign.Actor {
+			if names == nil {
+				names = map[string]bool{}
+			}
+			names[t.Name] = true
+		}
+	}
+	return names
+}
+
+// loader fills a world from the tables.
+type loader struct {
+	*Engine
+	db    *gorm.DB
+	batch *batch
+	world *step.World
+	no    int64
+}
+
+// inChunk bounds the values of one IN list.
+const inChunk = 2000
+
+func (l *loader) owners(codes []string) error {
+	slices.Sort(codes)
+	for part := range slices.Chunk(slices.Compact(codes), inChunk) {
+		var rows []codeRow
+		if err := l.db.Where("code IN ? AND campaign = ?", part, l.no).Find(&rows).Error; err != nil {
+			return err
+		}
+		for _, r := range rows {
+			l.world.Owners[r.Code] = r.Person
+		}
+	}
+	return nil
+}
+
+// credits loads the inviter's credits of actors, and the own credits of those whose event takes one back.
+func (l *loader) credits(actors []int64, refunds map[string][]int64) error {
+	add := func(rows []campaign.Credit) {
+		for i := range rows {
+			c := &rows[i]
+			l.world.Credits[step.CreditKey{Person: c.Person, Task: c.Task, N: c.N}] = c
+		}
+	}
+	slices.Sort(actors)
+	for part := range slices.Chunk(actors, inChunk) {
+		var rows []campaign.Credit
+		if err := l.db.Where("campaign = ? AND person IN ? AND n = 0", l.no, part).Find(&rows).Error; err != nil {
+			return err
+		}
+		add(rows)
+	}
+	for task, people := range refunds {
+		slices.Sort(people)
+		for part := range slices.Chunk(slices.Compact(people), inChunk) {
+			var rows []campaign.Credit
+			if err := l.db.Where("campaign = ? AND person IN ? AND task = ? AND n > 0", l.no, part, task).Find(&rows).Error; err != nil {
+				return err
+			}
+			add(rows)
+		}
+	}
+	return nil
+}
+
+func (l *loader) shelves() error {
+	var rows []reward.Shelf
+	if err := l.db.Where("campaign = ?", l.no).Find(&rows).Error; err != nil {
+		return err
+	}
+	for i := range rows {
+		l.world.Shelves[rows[i].Reward] = &rows[i]
+	}
+	return nil
+}
+
+func (l *loader) grants(numbers []int64) error {
+	if len(numbers) == 0 {
+		return nil
+	}
+	return l.addGrants(l.db.Where("campaign = ? AND no IN ?", l.no, numbers), nil)
+}
+
+func (l *loader) addGrants(query *gorm.DB, queue *[]int64) error {
+	var rows []reward.Grant
+	if err := query.Order("no").Find(&rows).Error; err != nil {
+		return err
+	}
+	for i := range rows {
+		if l.world.Grants[rows[i].No] == nil {
+			l.world.Grants[rows[i].No] = &rows[i]
+		}
+		if queue != nil {
+			*queue = append(*queue, rows[i].No)
+		}
+	}
+	return nil
+}
+
+// queues loads what a wide event may go through: holds by due time, waiting grants and coupons by number, and
+// participants whose tiers are looked at again.
+func (l *loader) queues() error {
+	q := &l.world.Queues
+	var held []campaign.Credit
+	err := l.db.Where("campaign = ? AND state = ?", l.no, campaign.CreditHeld).Order("due_at, person, task, n").Limit(step.MaxQueue + 1).Find(&held).Error
+	if err != nil {
+		return err
+	}
+	for i := range held {
+		key := step.CreditKey{Person: held[i].Person, Task: held[i].Task, N: held[i].N}
+		l.world.Credits[key] = &held[i]
+		q.Held = append(q.Held, key)
+	}
+	for _, r := range slices.Sorted(maps.Keys(l.world.Shelves)) {
+		if l.world.Shelves[r].Waitlisted > 0 {
+			query := l.db.Where("campaign = ? AND state = ? AND reward = ?", l.no, reward.Waitlisted, r).Limit(step.MaxQueue)
+			if err := l.addGrants(query, &q.Waitlisted); err != nil {
+				return err
+			}
+		}
+		if d := l.world.Definition.Reward(r); d != nil && d.Kind == campaign.Coupon {
+			query := l.db.Where("campaign = ? AND state = ? AND reward = ?", l.no, reward.Granted, r).Limit(step.MaxQueue)
+			if err := l.addGrants(query, &q.NoCoupon); err != nil {
+				return err
+			}
+		}
+	}
+	slices.Sort(q.Waitlisted)
+	slices.Sort(q.NoCoupon)
+	if from := l.world.Campaign.Recheck; from != 0 {
+		return l.db.Model(&campaign.Person{}).Where("campaign = ? AND person >= ? AND joined_at > 0", l.no, from).
+			Order("person").Limit(step.MaxQueue).Pluck("person", &q.Recheck).Error
+	}
+	return nil
+}
+
+// people loads persons and, in a second go, whom they and the credits at hand point to.
+func (l *loader) people(numbers []int64) error {
+	numbers = append(numbers, l.world.Queues.Recheck...)
+	for _, g := range l.world.Grants {
+		numbers = append(numbers, g.Person)
+	}
+	for key, c := range l.world.Credits {
+		numbers = append(numbers, key.Person, c.Owner)
+	}
+	if err := l.addPeople(numbers); err != nil {
+		return err
+	}
+	var pointed []int64
+	for _, p := range l.world.People {
+		if p == nil {
+			continue
+		}
+		pointed = append(pointed, p.Inviter)
+		for _, t := range p.Facts.Touches {
+			pointed = append(pointed, t.Owner)
+		}
+	}
+	return l.addPeople(pointed)
+}
+
+func (l *loader) addPeople(numbers []int64) error {
+	slices.Sort(numbers)
+	numbers = slices.DeleteFunc(slices.Compact(numbers), func(n int64) bool {
+		_, there := l.world.People[n]
+		return n == 0 || there
+	})
+	for part := range slices.Chunk(numbers, inChunk) {
+		var rows []campaign.Person
+		if err := l.db.Where("campaign = ? AND person IN ?", l.no, part).Find(&rows).Error; err != nil {
+			return err
+		}
+		for _, n := range part {
+			l.world.People[n] = nil // looked for; somebody new unless found below
+		}
+		for i := range rows {
+			l.world.People[rows[i].Person] = &rows[i]
+		}
+	}
+	return nil
+}
+
+// ancestors gives a person and everybody above them, up to whoever came by themselves.
+func (e *Engine) ancestors(ctx context.Context, no, person int64) ([]int64, error) {
+	var chain []int64
+	for person != 0 && !slices.Contains(chain, person) {
+		chain = append(chain, person)
+		var above []int64
+		err := e.DB.WithContext(ctx).Model(&campaign.Person{}).Where("campaign = ? AND person = ?", no, person).Pluck("inviter", &above).Error
+		if err != nil {
+			return nil, err
+		}
+		person = 0
+		if len(above) == 1 {
+			person = above[0]
+		}
+	}
+	return chain, nil
+}
+
+// loadWhole loads what concerns a campaign as a whole, and nobody.
+func (e *Engine) loadWhole(ctx context.Context, row campaignRow) (*step.World, error) {
+	d, err := e.definition(ctx, row.No, row.Revision)
+	if err != nil {
+		return nil, err
+	}
+	l := loader{Engine: e, db: e.DB.WithContext(ctx), world: newWorld(&row, d), no: row.No}
+	return l.world, l.shelves()
+}
