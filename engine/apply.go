@@ -315,8 +315,8 @@ func addCounters(tx *gorm.DB, counters []funnel.Counter) error {
 	return tx.Clauses(clause.OnConflict{Columns: key, DoUpdates: clause.Assignments(added)}).CreateInBatches(counters, 500).Error
 }
 
-// passTimeOnce is passTime for a caller that must not wait for ever.
-func (e *Engine) passTimeOnce(ctx context.Context, row campaignRow) error {
+// passTimeBounded is passTime with an end, for the sweep, which has other campaigns to look after.
+func (e *Engine) passTimeBounded(ctx context.Context, row campaignRow) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*drainTimeout)
 	defer cancel()
 	return e.passTime(ctx, row)

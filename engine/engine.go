@@ -181,7 +181,7 @@ func (e *Engine) SweepOnce(ctx context.Context) error {
 	var late error
 	began := time.Now()
 	for _, c := range due {
-		err := e.passTimeOnce(ctx, c)
+		err := e.passTimeBounded(ctx, c)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
