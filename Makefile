@@ -44,9 +44,9 @@ model: ## a million random events, held against a second, naive telling of the r
 		>.build/model.log || { cat .build/model.log; exit 1; }
 	@grep -h compared .build/model.log
 
-bench: ## the engine's benchmarks, on MariaDB with durable commits and a real Redis
+bench: ## the benchmarks of the engine and of the HTTP edge, on MariaDB with durable commits and a real Redis, and embedded
 	@mkdir -p .build && CGO_ENABLED=0 $(GO) build -o .build/services ./internal/services/run
-	@CGO_ENABLED=0 .build/services -- $(GO) test -run '^$$' -bench . -benchtime 1x -timeout 30m ./engine/...
+	@CGO_ENABLED=0 .build/services -- $(GO) test -run '^$$' -bench . -benchtime 1x -timeout 30m -p 1 ./engine/... ./api/...
 
 fault: ## every fault on real processes: killed, cut off, starved; ends with a table (SEED=n: other moments)
 	CGO_ENABLED=0 $(GO) test -count=1 -v -timeout 40m ./engine/faulttest -args -sweep -seed $(SEED)
