@@ -4,6 +4,7 @@ GO ?= go
 PKG ?= ./...
 OUT ?= bin/kfactor
 SEED ?= 1
+EVENTS ?= 500000
 
 GOFUMPT  = mvdan.cc/gofumpt@v0.12.0
 GOLANGCI = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
@@ -22,10 +23,10 @@ endif
 run-tool = CGO_ENABLED=0 $(GO) run
 
 .DEFAULT_GOAL := help
-.PHONY: help build test model bench fault lint format generate
+.PHONY: help build test model bench bench-growth fault lint format generate
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # The commit is stamped here, so that a build without git, or in a folder that git does not trust, goes through.
 COMMIT = $(shell c=$$(git rev-parse --short HEAD 2>/dev/null) && { git diff --quiet HEAD || c="$$c with changes"; echo "$$c"; })
@@ -47,6 +48,10 @@ model: ## a million random events, held against a second, naive telling of the r
 bench: ## the benchmarks of the engine and of the HTTP edge, on MariaDB with durable commits and a real Redis, and embedded
 	@mkdir -p .build && CGO_ENABLED=0 $(GO) build -o .build/services ./internal/services/run
 	@CGO_ENABLED=0 .build/services -- $(GO) test -run '^$$' -bench . -benchtime 1x -timeout 30m -p 1 ./engine/... ./api/...
+
+bench-growth: ## what an event, a report and a replay cost as one campaign grows (EVENTS=5000000: an hour)
+	@mkdir -p .build && CGO_ENABLED=0 $(GO) build -o .build/services ./internal/services/run
+	@CGO_ENABLED=0 EVENTS=$(EVENTS) .build/services -- $(GO) test -run '^$$' -bench Growth -benchtime 1x -timeout 5h ./engine
 
 fault: ## every fault on real processes: killed, cut off, starved; ends with a table (SEED=n: other moments)
 	CGO_ENABLED=0 $(GO) test -count=1 -v -timeout 40m ./engine/faulttest -args -sweep -seed $(SEED)

@@ -1,0 +1,417 @@
+package engine_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"text/tabwriter"
+	"time"
+
+	"gorm.io/gorm"
+
+	"kfactor/api"
+	"kfactor/engine"
+	"kfactor/internal/database"
+	"kfactor/internal/database/databasetest"
+	"kfactor/internal/queue"
+	"kfactor/internal/services"
+)
+
+// BenchmarkGrowth fills one campaign with as many events as EVENTS says and tells, stretch by stretch, what an event
+// costs, what the process holds and how long the reports take; at the end, what a replay of all of it takes. There is
+// a person for every five events.
+//
+//	make bench-growth EVENTS=500000
+func BenchmarkGrowth(b *testing.B) {
+	events, err := strconv.Atoi(os.Getenv("EVENTS"))
+	if err != nil || events < growthMarks[1] {
+		b.Skipf("EVENTS says how many events to grow to, at least %d", growthMarks[1])
+	}
+	b.Run("MariaDB", func(b *testing.B) {
+		for b.Loop() {
+			db := databasetest.MySQL(b)
+			// As a server of its own would have: what is looked up at random stays in memory.
+			if err := db.Exec("SET GLOBAL innodb_buffer_pool_size = 2147483648").Error; err != nil {
+				b.Logf("the buffer pool stays as it is: %v", err)
+			}
+			grow(b, db, services.Redis(b), events)
+		}
+	})
+	b.Run("Embedded", func(b *testing.B) {
+		for b.Loop() {
+			grow(b, databasetest.SQLite(b), queue.Embedded, events)
+		}
+	})
+}
+
+// growthMarks are the sizes at which a campaign is looked at. What happens up to the first one warms everything up; the
+// stretch to the second is what later ones are held against.
+var growthMarks = []int{10_000, 100_000, 250_000, 500_000, 1_000_000, 2_000_000, 3_000_000, 4_000_000, 5_000_000, 7_500_000, 10_000_000}
+
+const (
+	growthSenders = 4
+	growthBatch   = 500
+	growthBacklog = 20_000 // accepted events that wait to be applied; past that senders wait too
+	growthSeeds   = 200    // participants who came by themselves
+	growthJoining = 50     // of so many friends one joins
+	growthReads   = 300    // calls of each report
+)
+
+// growing is a campaign on its way.
+type growing struct {
+	*engine.Engine
+	b      *testing.B
+	db     *gorm.DB
+	http   http.Handler
+	key    string
+	total  int
+	start  time.Time // of the campaign's first event
+	codes  []string  // of participants, the oldest first
+	joined int       // friends who were asked whether they join
+
+	first float64         // events a second of the first stretch
+	reads []time.Duration // medians at the first mark
+}
+
+func grow(b *testing.B, db *gorm.DB, redisURL string, events int) {
+	q, err := queue.Open(redisURL, quietLog())
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer q.Close()
+	secret := make([]byte, 32)
+	e, err := engine.New(engine.Config{DB: db, Queue: q, Secret: secret, DataDir: b.TempDir(), PublicURL: "https://k.example", Log: quietLog()})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer e.Close()
+	ctx, stop := context.WithCancel(b.Context())
+	var running sync.WaitGroup
+	running.Go(func() { _ = e.Run(ctx) })
+	defer running.Wait()
+	defer stop()
+
+	g := &growing{Engine: e, b: b, db: db, total: events, start: time.Now().Add(-30 * 24 * time.Hour)}
+	if g.http, err = api.New(api.Config{Engine: e, Secret: secret, PublicURL: "https://k.example", Log: quietLog()}); err != nil {
+		b.Fatal(err)
+	}
+	if g.key, _, err = e.CreateKey(ctx, "owner", "bench"); err != nil {
+		b.Fatal(err)
+	}
+	more := strings.Replace(full, "participants: 200000", "participants: 2000000", 1)
+	source := definition(more, "  invite: {title: Invite, on: subscribe, credit: inviter, revoke_on: unsubscribe}\n",
+		`  invite: {title: Invite, on: subscribe, credit: inviter, new_users_only: true, revoke_on: unsubscribe, hold: 24h, per_day: 5000}
+  bind: {title: Bind, on: bind, credit: actor}
+  order: {title: Order, on: purchase, credit: actor, when: "data.amount >= 9900", revoke_on: refund}
+`, "2026-01-01", "2020-01-01", "2027-01-01", "2046-01-01")
+	if _, err := e.CreateCampaign(ctx, []byte(source), "bench.yaml", "bench"); err != nil {
+		b.Fatal(err)
+	}
+	if _, err := e.Turn(ctx, "c", "launch", "bench"); err != nil {
+		b.Fatal(err)
+	}
+	g.codes = make([]string, growthSeeds)
+	g.join(0, func(i int) engine.Joining {
+		return engine.Joining{User: "seed-" + strconv.Itoa(i), Nickname: "Seed " + strconv.Itoa(i)}
+	})
+
+	fmt.Println()
+	costs := tabwriter.NewWriter(os.Stdout, 9, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(costs, "events\tpeople\tevents/s\tagainst first\theap MiB\tRSS MiB\tdatabase MiB\t\t"+strings.Join(growthReports, "\t")+"\t")
+	costs.Flush() // each line is told when it is there
+	at := 0
+	for _, mark := range append(slices.Clone(growthMarks), events) {
+		if mark = min(mark, events); mark > at {
+			g.stretch(costs, at, mark)
+			at = mark
+		}
+	}
+	g.verify(costs)
+}
+
+// join makes participants of the codes from the given one on.
+func (g *growing) join(from int, who func(i int) engine.Joining) {
+	var next atomic.Int64
+	next.Store(int64(from))
+	var joiners sync.WaitGroup
+	for range 64 {
+		joiners.Go(func() {
+			for i := int(next.Add(1)) - 1; i < len(g.codes); i = int(next.Add(1)) - 1 {
+				v, _, err := g.Join(g.b.Context(), "c", who(i))
+				if err != nil {
+					g.b.Error(err)
+					return
+				}
+				g.codes[i] = v.Code
+			}
+		})
+	}
+	joiners.Wait()
+}
+
+// stretch grows the campaign from one size to the next and tells what that took.
+func (g *growing) stretch(out *tabwriter.Writer, from, to int) {
+	before := len(g.codes)
+	var friends []int
+	for ; g.joined+2_500 < from/5; g.joined += growthJoining { // the last ones have not been heard of in full
+		friends = append(friends, g.joined)
+	}
+	g.codes = append(g.codes, make([]string, len(friends))...)
+	g.join(before, func(i int) engine.Joining {
+		return engine.Joining{User: growthUser(friends[i-before]), Nickname: "Friend"}
+	})
+	applied := g.applied()
+
+	began := time.Now()
+	var next atomic.Int64
+	next.Store(int64(from))
+	var senders sync.WaitGroup
+	for range growthSenders {
+		senders.Go(func() {
+			for {
+				first := int(next.Add(growthBatch)) - growthBatch
+				if first >= to {
+					return
+				}
+				g.wait(applied + int64(first-from-growthBacklog))
+				events := make([]engine.Incoming, 0, growthBatch)
+				for n := first; n < min(first+growthBatch, to); n++ {
+					events = append(events, g.event(n))
+				}
+				r, err := g.Accept(g.b.Context(), events)
+				if err != nil || len(r.Rejected)+r.Duplicates > 0 {
+					g.b.Error(err, r)
+					return
+				}
+			}
+		})
+	}
+	senders.Wait()
+	g.wait(applied + int64(to-from))
+	rate := float64(to-from) / time.Since(began).Seconds()
+
+	against := "warming up"
+	if from > 0 {
+		if g.first == 0 {
+			g.first = rate
+		}
+		against = fmt.Sprintf("%.2f", rate/g.first)
+		g.b.ReportMetric(rate, "events/s")
+		g.b.ReportMetric(rate/g.first, "x-first")
+	}
+	debug.FreeOSMemory()
+	var memory runtime.MemStats
+	runtime.ReadMemStats(&memory)
+	fmt.Fprintf(out, "%d\t%d\t%.0f\t%s\t%.1f\t%.0f\t%.0f\t\t%s\t\n",
+		to, g.count("SELECT COUNT(*) FROM people"), rate, against, float64(memory.HeapAlloc)/(1<<20), resident("VmRSS"), g.stored(), g.report())
+	out.Flush()
+}
+
+// growthUser is the n-th friend.
+func growthUser(n int) string { return "friend-" + strconv.Itoa(n) }
+
+// event is the n-th event of all. Everybody sees a poster, scans it and follows; then some leave, bind, buy or come by
+// again. The five events of one are spread over those of others, and some come long after. Inviters are
+// met as posts are: the first few bring most.
+func (g *growing) event(n int) engine.Incoming {
+	r := rand.New(rand.NewPCG(1, uint64(n)))
+	person, turn := n/5, n%5
+	if apart := 500 * turn; person >= apart { // at the very beginning nobody came before
+		person -= apart
+	}
+	user := growthUser(person)
+	own := rand.New(rand.NewPCG(2, uint64(person)))
+	inviter := g.codes[int(math.Pow(own.Float64(), 3)*float64(len(g.codes)))]
+	var ev engine.Incoming
+	at := g.start.Add(28 * 24 * time.Hour * time.Duration(n) / time.Duration(g.total))
+	source := []string{"", "moments", "group", "friend", "offline"}[own.IntN(5)]
+	switch turn {
+	case 0:
+		ev = engine.Incoming{Type: "expose", Code: inviter}
+	case 1:
+		ev = engine.Incoming{Type: "scan", Code: inviter}
+	case 2:
+		ev = engine.Incoming{Type: "subscribe"}
+		if person%20 == 0 { // just now: it is held for a day
+			ev.Code, at = inviter, time.Now()
+		}
+	case 3:
+		ev = engine.Incoming{Type: []string{"bind", "scan", "scan", "purchase", "unsubscribe"}[person%5], Code: inviter}
+	case 4:
+		ev = engine.Incoming{Type: []string{"purchase", "expose", "scan", "bind", "subscribe"}[person%5], Code: inviter}
+		if person%10 == 1 { // somebody of long ago
+			user = growthUser(r.IntN(person + 1))
+		}
+	}
+	if ev.Type == "expose" || ev.Type == "scan" {
+		ev.ID = fmt.Sprintf("scan-%016x%04x", r.Uint64(), n&0xffff) // as the public pages make them
+	} else {
+		ev.ID = strconv.Itoa(7_300_000_000_000_000_000 + n) // as channels number messages
+	}
+	data := map[string]any{"source": source}
+	if ev.Type == "purchase" {
+		data = map[string]any{"amount": 5000 + own.IntN(20_000), "currency": "CNY", "order": "o" + strconv.Itoa(n)}
+	}
+	if source != "" || ev.Type == "purchase" {
+		ev.Data, _ = json.Marshal(data)
+	}
+	ev.Campaign, ev.User, ev.Time = "c", user, &at
+	return ev
+}
+
+func (g *growing) count(query string) int64 {
+	var n int64
+	if err := g.db.Raw(query).Scan(&n).Error; err != nil {
+		g.b.Fatal(err)
+	}
+	return n
+}
+
+// applied is how far the campaign has come.
+func (g *growing) applied() int64 { return g.count("SELECT seq FROM campaigns WHERE no = 1") }
+
+// wait returns when the campaign has come as far as told.
+func (g *growing) wait(seq int64) {
+	for last, since := int64(-1), time.Now(); ; time.Sleep(10 * time.Millisecond) {
+		now := g.applied()
+		if now >= seq {
+			return
+		}
+		if now != last {
+			last, since = now, time.Now()
+		}
+		if time.Since(since) > 2*time.Minute {
+			g.b.Fatalf("the campaign stands still at event %d", now)
+		}
+	}
+}
+
+// stored is the size of the database in MiB.
+func (g *growing) stored() float64 {
+	query := "SELECT SUM(data_length + index_length) FROM information_schema.tables WHERE table_schema = DATABASE()"
+	if database.Dialect(g.db) == database.SQLite {
+		query = "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()"
+	}
+	return float64(g.count(query)) / (1 << 20)
+}
+
+// resident is what this process holds of the machine's memory in MiB, where the system tells; 0 elsewhere.
+func resident(field string) float64 {
+	text, _ := os.ReadFile("/proc/self/status")
+	for line := range strings.Lines(string(text)) {
+		if rest, ok := strings.CutPrefix(line, field+":"); ok {
+			kib, _ := strconv.ParseFloat(strings.Fields(rest)[0], 64)
+			return kib / 1024
+		}
+	}
+	return 0
+}
+
+// growthReports are the reports as the table heads them: times in milliseconds.
+var growthReports = []string{
+	"funnel p50", "p99", "by day p50", "p99", "leaderboard p50", "p99", "participant p50", "p99", "rewards p50", "p99", "HTTP: funnel p50", "p99", "participant p50", "p99",
+}
+
+// report measures the reports, one call after the other on a campaign at rest.
+func (g *growing) report() string {
+	ctx := g.b.Context()
+	code := func() string { return g.codes[rand.IntN(len(g.codes))] }
+	get := func(path string) error {
+		r := httptest.NewRequest(http.MethodGet, "/v1/campaigns/c/"+path, nil)
+		r.Header.Set("Authorization", "Bearer "+g.key)
+		w := httptest.NewRecorder()
+		g.http.ServeHTTP(w, r)
+		if w.Code != http.StatusOK {
+			return fmt.Errorf("%s: %d %s", path, w.Code, w.Body)
+		}
+		return nil
+	}
+	var told []string
+	for _, call := range []func() error{
+		func() error { _, err := g.Funnel(ctx, "c", engine.FunnelQuery{}); return err },
+		func() error { _, err := g.Funnel(ctx, "c", engine.FunnelQuery{By: "day"}); return err },
+		func() error { _, err := g.Leaderboard(ctx, "c", 100, true); return err },
+		func() error { _, err := g.Participant(ctx, "c", code(), true); return err },
+		func() error { _, err := g.Rewards(ctx, "c"); return err },
+		func() error { return get("funnel") },
+		func() error { return get("participants/" + code()) },
+	} {
+		times := make([]time.Duration, 0, growthReads)
+		for i := range growthReads + growthReads/3 { // the first ones warm up
+			began := time.Now()
+			if err := call(); err != nil {
+				g.b.Fatal(err)
+			}
+			if i >= growthReads/3 {
+				times = append(times, time.Since(began))
+			}
+		}
+		slices.Sort(times)
+		median, late := times[len(times)/2], times[len(times)*99/100]
+		ratio := ""
+		if i := len(told) / 2; i < len(g.reads) {
+			ratio = fmt.Sprintf(" (x%.1f)", float64(median)/float64(g.reads[i]))
+		} else {
+			g.reads = append(g.reads, median)
+		}
+		told = append(told, fmt.Sprintf("%.2f%s", median.Seconds()*1000, ratio), fmt.Sprintf("%.2f", late.Seconds()*1000))
+	}
+	return strings.Join(told, "\t")
+}
+
+// verify replays everything and tells how long that took, and the most memory and disk that were held meanwhile.
+func (g *growing) verify(out *tabwriter.Writer) {
+	folder := g.b.TempDir()
+	g.b.Setenv("TMPDIR", folder)
+	debug.FreeOSMemory()
+	_ = os.WriteFile("/proc/self/clear_refs", []byte("5"), 0) // the peak begins anew, where the system has one
+	held := resident("VmRSS")
+	done := make(chan struct{})
+	var most atomic.Int64
+	var watch sync.WaitGroup
+	watch.Go(func() {
+		for {
+			var size int64
+			_ = filepath.WalkDir(folder, func(_ string, d os.DirEntry, err error) error {
+				if err == nil && !d.IsDir() {
+					if info, err := d.Info(); err == nil {
+						size += info.Size()
+					}
+				}
+				return nil
+			})
+			most.Store(max(most.Load(), size))
+			select {
+			case <-done:
+				return
+			case <-time.After(500 * time.Millisecond):
+			}
+		}
+	})
+	began := time.Now()
+	report, err := g.Verify(g.b.Context(), "c")
+	took := time.Since(began)
+	peak := resident("VmHWM")
+	close(done)
+	watch.Wait()
+	if err != nil || !report.OK {
+		g.b.Fatalf("%+v %v", report, err)
+	}
+	fmt.Fprintf(out, "verify: %d events in %s, %.0f events/s; memory %.0f MiB, at most %.0f MiB; disk at most %.0f MiB\n\n",
+		report.Events, took.Round(time.Second), float64(report.Events)/took.Seconds(), held, peak, float64(most.Load())/(1<<20))
+	out.Flush()
+}
