@@ -501,7 +501,7 @@ func orderDraft(no int64, eventType string, o step.Order, now int64) (*draft, er
 
 // carryOut puts a draft into the journal, applies it and gives it back applied.
 func (e *Engine) carryOut(ctx context.Context, d *draft) (event.Event, error) {
-	one := &delivery{drafts: []*draft{d}, done: make(chan error, 1)}
+	one := &delivery{drafts: []*draft{d}, done: make(chan error, 1), drained: true}
 	if err := e.intake.deliver(ctx, one); err != nil {
 		return event.Event{}, err
 	}

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	"gorm.io/gorm"
 
+	"kfactor/campaign"
 	"kfactor/internal/database"
 	"kfactor/internal/fault"
 	"kfactor/internal/fetch"
@@ -48,6 +49,9 @@ type Engine struct {
 	keys     keyCache
 	presses  presses
 
+	joiners gather[lookup, campaign.Person] // users who have joined
+	faces   gather[personNo, face]
+
 	unwakeable atomic.Int64 // UTC milliseconds until which no wake is tried
 }
 
@@ -74,6 +78,7 @@ func New(c Config) (*Engine, error) {
 	if err := e.checkSecret(); err != nil {
 		return nil, err
 	}
+	e.joiners.fetch, e.faces.fetch = e.participantsAmong, e.readFaces
 	e.intake = newIntake(e)
 	return e, nil
 }

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/binary"
@@ -170,15 +171,17 @@ func cutID(s string) string {
 // draft is an event on its way into the journal.
 type draft struct {
 	event.Event
-	user   string                            // "" for a system event that concerns nobody or names its person already
-	extras func(tx *gorm.DB, d *draft) error // writes what belongs to the event, in its transaction; nil for nothing
-	fresh  bool                              // after delivery: this call wrote it, it was not there before
+	user             string                            // "" for a system event that concerns nobody or names its person already
+	nickname, avatar string                            // what the user is to look like from now on; "" for as before
+	extras           func(tx *gorm.DB, d *draft) error // writes what belongs to the event, in its transaction; nil for nothing
+	fresh            bool                              // after delivery: this call wrote it, it was not there before
 }
 
 // delivery is the drafts of one caller, written together with those of others.
 type delivery struct {
-	drafts []*draft
-	done   chan error
+	drafts  []*draft
+	done    chan error
+	drained bool // the caller applies them itself, so that nobody needs to be woken
 }
 
 // intake writes deliveries group by group: while one commit is under way the next group gathers, so a busy intake
@@ -302,10 +305,15 @@ func (in *intake) write(group []*delivery) {
 		return
 	}
 	var woken []int64
-	for _, d := range drafts {
-		if d.fresh && !slices.Contains(woken, d.Campaign) {
-			woken = append(woken, d.Campaign)
-			in.engine.wake(ctx, d.Campaign)
+	for _, one := range group {
+		if one.drained {
+			continue
+		}
+		for _, d := range one.drafts {
+			if d.fresh && !slices.Contains(woken, d.Campaign) {
+				woken = append(woken, d.Campaign)
+				in.engine.wake(ctx, d.Campaign)
+			}
 		}
 	}
 }
@@ -432,22 +440,24 @@ type lookup struct {
 	key      [seal.LookupSize]byte
 }
 
-// identify gives every draft the internal number of its user, new ones where the campaign has not seen them.
+// identify gives every draft the internal number of its user, new ones where the campaign has not seen them, and keeps
+// what they look like where that was sent.
 func (in *intake) identify(tx *gorm.DB, drafts []*draft, found map[lookup]int64) error {
-	missing := map[int64]map[lookup]string{}
+	missing := map[int64]map[lookup]looks{}
 	for _, d := range drafts {
 		if d.user == "" {
 			continue
 		}
 		l := in.engine.lookup(d.Campaign, d.user)
-		if no, ok := in.people.get(l); ok {
+		if no, ok := in.people.get(l); ok && d.nickname == "" && d.avatar == "" {
 			d.Person = no
 			continue
 		}
 		if missing[l.campaign] == nil {
-			missing[l.campaign] = map[lookup]string{}
+			missing[l.campaign] = map[lookup]looks{}
 		}
-		missing[l.campaign][l] = d.user
+		known := missing[l.campaign][l] // two drafts may be about one user
+		missing[l.campaign][l] = looks{d.user, cmp.Or(d.nickname, known.nickname), cmp.Or(d.avatar, known.avatar)}
 		d.Person = 0
 	}
 	for campaign, users := range missing {
@@ -464,13 +474,32 @@ func (in *intake) identify(tx *gorm.DB, drafts []*draft, found map[lookup]int64)
 }
 
 // identifyNew numbers users of one campaign, writing those it has not seen.
-func (e *Engine) identifyNew(tx *gorm.DB, campaign int64, users map[lookup]string, found map[lookup]int64) error {
-	rows := make([]identity, 0, len(users))
-	for l, user := range users {
-		rows = append(rows, identity{Campaign: campaign, UserKey: l.key[:], UserEnc: e.sealer.Seal(user), CreatedAt: e.now()})
+func (e *Engine) identifyNew(tx *gorm.DB, campaign int64, users map[lookup]looks, found map[lookup]int64) error {
+	var rows [4][]identity // by which of the looks were sent: those are kept, and the others left as they are
+	for l, u := range users {
+		sent := 0
+		if u.nickname != "" {
+			sent |= 1
+		}
+		if u.avatar != "" {
+			sent |= 2
+		}
+		rows[sent] = append(rows[sent], identity{
+			Campaign: campaign, UserKey: l.key[:], CreatedAt: e.now(),
+			UserEnc: e.sealer.Seal(u.user), NicknameEnc: e.sealer.Seal(u.nickname), AvatarEnc: e.sealer.Seal(u.avatar),
+		})
 	}
-	if _, err := database.InsertNew(tx, rows, "campaign", "user_key"); err != nil {
+	key := []string{"campaign", "user_key"}
+	if _, err := database.InsertNew(tx, rows[0], key...); err != nil {
 		return err
+	}
+	for sent, kept := range [][]string{1: {"nickname_enc"}, 2: {"avatar_enc"}, 3: {"nickname_enc", "avatar_enc"}} {
+		if len(rows[sent]) == 0 || sent == 0 {
+			continue
+		}
+		if err := database.Upsert(tx, rows[sent], key, kept); err != nil {
+			return err
+		}
 	}
 	keys := make([][]byte, 0, len(users))
 	for l := range users {

@@ -108,11 +108,14 @@ func (l *loader) owners(codes []string) error {
 	slices.Sort(codes)
 	for part := range slices.Chunk(slices.Compact(codes), inChunk) {
 		var rows []codeRow
-		if err := l.db.Where("code IN ? AND campaign = ?", part, l.no).Find(&rows).Error; err != nil {
+		// By the codes alone: told the campaign too, SQLite would go through all codes of the campaign instead.
+		if err := l.db.Where("code IN ?", part).Find(&rows).Error; err != nil {
 			return err
 		}
 		for _, r := range rows {
-			l.world.Owners[r.Code] = r.Person
+			if r.Campaign == l.no {
+				l.world.Owners[r.Code] = r.Person
+			}
 		}
 	}
 	return nil

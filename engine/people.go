@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"maps"
 	"net/url"
 	"slices"
 	"strings"
@@ -16,6 +18,7 @@ import (
 	"kfactor/internal/code"
 	"kfactor/internal/database"
 	"kfactor/internal/fault"
+	"kfactor/internal/seal"
 	"kfactor/reward"
 )
 
@@ -35,20 +38,15 @@ func (e *Engine) Join(ctx context.Context, id string, j Joining) (v ParticipantV
 	if err != nil {
 		return v, false, err
 	}
-	person, err := e.findUser(ctx, c.no, j.User)
-	if err == nil {
-		p, err := e.personRow(ctx, c.no, person)
-		if err == nil && p.Joined() {
-			if err := e.dress(ctx, person, j); err != nil {
-				return v, false, err
-			}
-			v, err = e.view(ctx, c, &p, true)
+	p, joined, err := e.joiners.get(ctx, e.lookup(c.no, j.User))
+	if err != nil {
+		return v, false, err
+	}
+	if joined {
+		if err := e.dress(ctx, p.Person, j); err != nil {
 			return v, false, err
 		}
-		if err != nil && !errors.Is(err, gorm.ErrRecordNotFound) {
-			return v, false, err
-		}
-	} else if fault.KindOf(err) != fault.NotFound {
+		v, err = e.view(ctx, c, &p, true)
 		return v, false, err
 	}
 
@@ -56,7 +54,7 @@ func (e *Engine) Join(ctx context.Context, id string, j Joining) (v ParticipantV
 	if err != nil {
 		return v, false, err
 	}
-	d.user = j.User
+	d.user, d.nickname, d.avatar = j.User, j.Nickname, j.AvatarURL
 	done, err := e.carryOut(ctx, d)
 	if err != nil {
 		return v, false, err
@@ -71,15 +69,76 @@ func (e *Engine) Join(ctx context.Context, id string, j Joining) (v ParticipantV
 	if err != nil {
 		return v, false, err
 	}
-	if err := e.dress(ctx, done.Person, j); err != nil {
-		return v, false, err
+	who, there, err := e.faces.get(ctx, personNo{c.no, done.Person})
+	if err == nil && !there {
+		err = fmt.Errorf("person %d of campaign %d is gone", done.Person, c.no)
 	}
-	p, err := e.personRow(ctx, c.no, done.Person)
-	if err != nil {
-		return v, false, err
+	return e.viewWith(c, &who.person, who.looks), detail.Reason != event.JoinedBefore, err
+}
+
+// participantsAmong are those of a number of users who have joined.
+func (e *Engine) participantsAmong(ctx context.Context, users []lookup) (map[lookup]campaign.Person, error) {
+	keys := map[int64][][]byte{}
+	for _, l := range users {
+		keys[l.campaign] = append(keys[l.campaign], l.key[:])
 	}
-	v, err = e.view(ctx, c, &p, true)
-	return v, detail.Reason != event.JoinedBefore, err
+	joined := map[lookup]campaign.Person{}
+	for no, part := range keys {
+		var seen []identity
+		if err := e.DB.WithContext(ctx).Select("no", "user_key").Where("campaign = ? AND user_key IN ?", no, part).Find(&seen).Error; err != nil {
+			return nil, err
+		}
+		if len(seen) == 0 { // most who join are seen for the first time
+			continue
+		}
+		users := make(map[int64]lookup, len(seen))
+		for _, r := range seen {
+			users[r.No] = lookup{no, [seal.LookupSize]byte(r.UserKey)}
+		}
+		var people []campaign.Person
+		err := e.DB.WithContext(ctx).Where("campaign = ? AND person IN ?", no, slices.Collect(maps.Keys(users))).Find(&people).Error
+		if err != nil {
+			return nil, err
+		}
+		for _, p := range people {
+			if p.Joined() {
+				joined[users[p.Person]] = p
+			}
+		}
+	}
+	return joined, nil
+}
+
+// personNo is a person's number in a campaign.
+type personNo struct{ campaign, person int64 }
+
+// face is a person with what they look like.
+type face struct {
+	person campaign.Person
+	looks  looks
+}
+
+// readFaces reads people as they stand.
+func (e *Engine) readFaces(ctx context.Context, who []personNo) (map[personNo]face, error) {
+	numbers := map[int64][]int64{}
+	for _, w := range who {
+		numbers[w.campaign] = append(numbers[w.campaign], w.person)
+	}
+	read := map[personNo]face{}
+	for no, part := range numbers {
+		var people []campaign.Person
+		if err := e.DB.WithContext(ctx).Where("campaign = ? AND person IN ?", no, part).Find(&people).Error; err != nil {
+			return nil, err
+		}
+		looks, err := e.looks(ctx, part)
+		if err != nil {
+			return nil, err
+		}
+		for _, p := range people {
+			read[personNo{no, p.Person}] = face{p, looks[p.Person]}
+		}
+	}
+	return read, nil
 }
 
 func checkJoining(j *Joining) error {
@@ -216,20 +275,26 @@ func (e *Engine) looks(ctx context.Context, people []int64) (map[int64]looks, er
 
 // view shows a participant.
 func (e *Engine) view(ctx context.Context, c known, p *campaign.Person, names bool) (ParticipantView, error) {
+	var l looks
+	if names {
+		all, err := e.looks(ctx, []int64{p.Person})
+		if err != nil {
+			return ParticipantView{}, err
+		}
+		l = all[p.Person]
+	}
+	return e.viewWith(c, p, l), nil
+}
+
+// viewWith shows a participant whose looks are at hand.
+func (e *Engine) viewWith(c known, p *campaign.Person, l looks) ParticipantView {
 	v := ParticipantView{
-		Code: p.Code, Blocked: p.Facts.Blocked, Variant: p.Facts.Variant, JoinedAt: moment(p.JoinedAt),
+		User: l.user, Nickname: l.nickname, Code: p.Code, Blocked: p.Facts.Blocked, Variant: p.Facts.Variant, JoinedAt: moment(p.JoinedAt),
 		InviteURL: e.InviteLink(p.Code), PosterURL: e.PublicURL + "/p/" + p.Code + ".jpg", QRURL: e.PublicURL + "/q/" + p.Code + ".png",
 		Tasks: map[string]TaskProgress{}, Tiers: []TierProgress{},
 	}
 	if c.definition.Poster.Format == "png" {
 		v.PosterURL = e.PublicURL + "/p/" + p.Code + ".png"
-	}
-	if names {
-		l, err := e.looks(ctx, []int64{p.Person})
-		if err != nil {
-			return v, err
-		}
-		v.User, v.Nickname = l[p.Person].user, l[p.Person].nickname
 	}
 	for _, t := range c.definition.Tasks {
 		v.Tasks[t.Name] = TaskProgress{Count: p.Facts.Counts[t.Name], Held: p.Facts.Held[t.Name]}
@@ -241,7 +306,7 @@ func (e *Engine) view(ctx context.Context, c known, p *campaign.Person, names bo
 	for _, t := range c.definition.Tiers {
 		v.Tiers = append(v.Tiers, TierProgress{Name: t.Name, Reached: reached[t.Name]})
 	}
-	return v, nil
+	return v
 }
 
 // InviteLink is the link that stands in the QR code of a code.
