@@ -36,6 +36,12 @@ var errOvertaken = fault.New(fault.Unavailable, "another writer was faster; try 
 func (e *Engine) applyBatch(ctx context.Context, no int64) (more bool, err error) {
 	unlock := e.applying.lock(no)
 	defer unlock()
+	// The campaigns take turns: those who wait are served in the order they came, and between two batches of one
+	// campaign everybody else who waits gets theirs.
+	if err := e.batches.Acquire(ctx, 1); err != nil {
+		return false, err
+	}
+	defer e.batches.Release(1)
 
 	began := time.Now()
 	limit := batchSize
@@ -99,7 +105,11 @@ func (e *Engine) fail(ctx context.Context, no int64, cause error) error {
 		return err
 	}
 	batch.world.Fail(&batch.events[0], cause)
-	return e.save(ctx, batch)
+	if err := e.save(ctx, batch); err != nil {
+		return err
+	}
+	e.applied(batch)
+	return nil
 }
 
 // batch is a campaign's row and the events to apply, with the world they touch.
@@ -184,8 +194,9 @@ func decide(b *batch) error {
 	return nil
 }
 
-// applied tells the metrics what was done.
+// applied tells the metrics what was done, and those who wait for it.
 func (e *Engine) applied(b *batch) {
+	e.drains.applied(b.row.No, b.events)
 	now := e.now()
 	for i := range b.events {
 		ev := &b.events[i]
@@ -313,40 +324,6 @@ func addCounters(tx *gorm.DB, counters []funnel.Counter) error {
 	}
 	key := []clause.Column{{Name: "campaign"}, {Name: "stage"}, {Name: "day"}, {Name: "variant"}, {Name: "depth"}, {Name: "source"}}
 	return tx.Clauses(clause.OnConflict{Columns: key, DoUpdates: clause.Assignments(added)}).CreateInBatches(counters, 500).Error
-}
-
-// passTimeBounded is passTime with an end, for the sweep, which has other campaigns to look after.
-func (e *Engine) passTimeBounded(ctx context.Context, row campaignRow) error {
-	ctx, cancel := context.WithTimeout(ctx, 2*drainTimeout)
-	defer cancel()
-	return e.passTime(ctx, row)
-}
-
-// passTime appends the event that lets a campaign do what is due, and applies it, as often as more is due at once.
-// The event's id comes from the campaign's position, so that of several processes that notice only one has its way.
-func (e *Engine) passTime(ctx context.Context, row campaignRow) error {
-	const rounds = 50 // what is left then is found by the next sweep
-	for range rounds {
-		d, err := orderDraft(row.No, event.TimePassed, step.Order{}, e.now())
-		if err != nil {
-			return err
-		}
-		d.ID = fmt.Sprintf("%s-%d", event.TimePassed, row.Seq)
-		one := &delivery{drafts: []*draft{d}, done: make(chan error, 1)}
-		if err := e.intake.deliver(ctx, one); err != nil {
-			return err
-		}
-		if err := e.drain(ctx, row.No); err != nil {
-			return err
-		}
-		if row, err = e.campaignRow(ctx, row.ID); err != nil {
-			return err
-		}
-		if row.DueAt == nil || *row.DueAt > e.now() {
-			return nil
-		}
-	}
-	return nil
 }
 
 // campaignLocks lets one goroutine of this process at a time work on a campaign; between processes the guard decides.

@@ -21,7 +21,6 @@ import (
 	"kfactor/campaign"
 	"kfactor/engine/step"
 	"kfactor/event"
-	"kfactor/internal/crash"
 	"kfactor/internal/database"
 	"kfactor/internal/fault"
 	"kfactor/reward/ledger"
@@ -501,38 +500,23 @@ func orderDraft(no int64, eventType string, o step.Order, now int64) (*draft, er
 
 // carryOut puts a draft into the journal, applies it and gives it back applied.
 func (e *Engine) carryOut(ctx context.Context, d *draft) (event.Event, error) {
-	one := &delivery{drafts: []*draft{d}, done: make(chan error, 1), drained: true}
-	if err := e.intake.deliver(ctx, one); err != nil {
-		return event.Event{}, err
-	}
-	crash.Point("order.before-drain")
-	if err := e.drain(ctx, d.Campaign); err != nil {
-		return event.Event{}, err
-	}
-	crash.Point("order.before-answer")
-	var done event.Event
-	err := e.DB.WithContext(ctx).Where("campaign = ? AND system = ? AND id = ?", d.Campaign, d.System, d.ID).Take(&done).Error
-	switch {
-	case err != nil:
+	done, err := e.putThrough(ctx, d, drainTimeout)
+	if err != nil || done.Outcome != event.Refused && done.Outcome != event.Failed {
 		return done, err
-	case done.Seq == nil:
-		return done, fault.New(fault.Unavailable, "this was written down and is not applied yet; look again in a moment")
-	case done.Outcome == event.Refused || done.Outcome == event.Failed:
-		detail, err := done.Details()
-		if err != nil {
-			return done, err
-		}
-		if done.Outcome == event.Failed {
-			return done, fmt.Errorf("event %s failed: %s", done.ID, detail.Reason)
-		}
-		refused := fault.New(fault.Conflict, "%s", detail.Reason)
-		for _, f := range detail.Fields {
-			field, message, _ := strings.Cut(f, ": ")
-			refused.Fields = append(refused.Fields, fault.Field{Field: field, Message: message})
-		}
-		return done, refused
 	}
-	return done, nil
+	detail, err := done.Details()
+	if err != nil {
+		return done, err
+	}
+	if done.Outcome == event.Failed {
+		return done, fmt.Errorf("event %s failed: %s", done.ID, detail.Reason)
+	}
+	refused := fault.New(fault.Conflict, "%s", detail.Reason)
+	for _, f := range detail.Fields {
+		field, message, _ := strings.Cut(f, ": ")
+		refused.Fields = append(refused.Fields, fault.Field{Field: field, Message: message})
+	}
+	return done, refused
 }
 
 // moment is a time from the database.

@@ -26,6 +26,7 @@ const (
 
 	wakeTimeout  = time.Second     // callers wait for it, and the sweep is there
 	applyTimeout = 2 * time.Minute // of one task; what is left is for the next
+	longestTurn  = applyTimeout / 4
 	maxRetry     = 3
 	retryDelay   = time.Second
 	checkEvery   = 20 * time.Millisecond // of an idle worker
@@ -142,15 +143,18 @@ func (q *Queue) Depth(ctx context.Context) (int, error) {
 }
 
 // Run hands wakes to apply, for up to concurrency campaigns at a time and never
-// twice at once for one campaign here, until ctx ends. A wake for a campaign
-// that is being applied makes its worker look once more instead of taking
-// another worker. An error from apply brings the wake back a few times.
+// twice at once for one campaign here, until ctx ends. apply works on a
+// campaign for a while and says whether there may be more; a wake for a
+// campaign that is being applied makes its worker look once more instead of
+// taking another worker. A worker goes on with a campaign as long as another
+// worker is free; when none is, the campaign goes to the end of the queue. An
+// error from apply brings the wake back a few times.
 //
 // When ctx ends no further wake is taken; running applies get two seconds to
 // finish, then their context ends. Run returns within about three seconds, and
 // within ten where Redis is away. Redis
 // may be away at the start or go away in between: Run waits for it.
-func (q *Queue) Run(ctx context.Context, concurrency int, apply func(ctx context.Context, campaign int64) error) error {
+func (q *Queue) Run(ctx context.Context, concurrency int, apply func(ctx context.Context, campaign int64) (more bool, err error)) error {
 	base, cutShort := context.WithCancel(context.WithoutCancel(ctx))
 	defer cutShort()
 	var busy sync.WaitGroup
@@ -174,7 +178,7 @@ func (q *Queue) Run(ctx context.Context, concurrency int, apply func(ctx context
 		if err != nil {
 			return fmt.Errorf("%w: payload is no campaign", asynq.SkipRetry)
 		}
-		return q.work(ctx, campaign, apply)
+		return q.work(ctx, campaign, concurrency, apply)
 	}))
 	if err != nil {
 		return fmt.Errorf("start the workers: %w", err)
@@ -196,26 +200,35 @@ func (q *Queue) Run(ctx context.Context, concurrency int, apply func(ctx context
 	}
 }
 
-// work applies one campaign until no wake for it came in the meantime.
-func (q *Queue) work(ctx context.Context, campaign int64, apply func(context.Context, int64) error) error {
+// work applies one campaign until there is nothing more and no wake for it came
+// in the meantime, or until it is somebody else's turn.
+func (q *Queue) work(ctx context.Context, campaign int64, concurrency int, apply func(context.Context, int64) (bool, error)) error {
 	if !q.begin(campaign) {
 		return nil
 	}
-	ended := false
+	given := false
 	defer func() {
-		if !ended { // an error or a panic; asynq brings this wake back, and with it all that came since
-			q.mu.Lock()
-			delete(q.running, campaign)
-			q.mu.Unlock()
+		if !given { // an error or a panic; asynq brings this wake back, and with it all that came since
+			q.give(campaign)
 		}
 	}()
-	for !ended {
-		if err := apply(ctx, campaign); err != nil {
+	for began := time.Now(); ; {
+		more, err := apply(ctx, campaign)
+		if err != nil {
 			return err
 		}
-		ended = q.end(campaign)
+		if !more {
+			if given = q.end(campaign); given {
+				return nil
+			}
+		}
+		if q.crowded(concurrency) || time.Since(began) > longestTurn {
+			break
+		}
 	}
-	return nil
+	q.give(campaign)
+	given = true
+	return q.Wake(ctx, campaign) // which also stands for the word that was left
 }
 
 // begin takes the campaign, or leaves word for the worker who has it.
@@ -241,6 +254,20 @@ func (q *Queue) end(campaign int64) bool {
 	}
 	delete(q.running, campaign)
 	return true
+}
+
+// give gives the campaign back, whatever word was left.
+func (q *Queue) give(campaign int64) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	delete(q.running, campaign)
+}
+
+// crowded says whether all workers have a campaign, so that others may wait.
+func (q *Queue) crowded(concurrency int) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.running) >= concurrency
 }
 
 // cutOff tells an apply that was stopped or took its whole time, under a long

@@ -45,7 +45,9 @@ func run(t *testing.T, q *queue.Queue, concurrency int, apply func(context.Conte
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() { ended <- q.Run(ctx, concurrency, apply) }()
+	go func() {
+		ended <- q.Run(ctx, concurrency, func(ctx context.Context, campaign int64) (bool, error) { return false, apply(ctx, campaign) })
+	}()
 	stop = sync.OnceValue(func() error {
 		cancel()
 		select {
