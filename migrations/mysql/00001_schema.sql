@@ -70,7 +70,7 @@ CREATE TABLE IF NOT EXISTS events (
   detail MEDIUMTEXT NULL,
   hash BINARY(32) NULL,
   UNIQUE KEY events_by_campaign_system_id (campaign, system, id),
-  UNIQUE KEY events_by_campaign_seq (campaign, seq),
+  KEY events_by_campaign_seq (campaign, seq), -- not unique: such an index gives what is pending (NULL) in no order, to be sorted each time
   KEY events_by_campaign_person (campaign, person),
   KEY events_by_campaign_owner (campaign, owner)
 ) DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
@@ -86,7 +86,7 @@ CREATE TABLE IF NOT EXISTS people (
   joined_at BIGINT NOT NULL,
   facts TEXT NOT NULL,
   PRIMARY KEY (campaign, person),
-  KEY people_by_campaign_score_scored_seq (campaign, score, scored_seq)
+  KEY people_by_campaign_score_scored_seq (campaign, score DESC, scored_seq) -- as the leaderboard reads it; older servers sort
 ) DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
 
 CREATE TABLE IF NOT EXISTS credits (

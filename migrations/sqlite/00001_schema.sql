@@ -87,7 +87,7 @@ CREATE TABLE IF NOT EXISTS people (
   facts TEXT NOT NULL,
   PRIMARY KEY (campaign, person)
 );
-CREATE INDEX IF NOT EXISTS people_by_campaign_score_scored_seq ON people (campaign, score, scored_seq);
+CREATE INDEX IF NOT EXISTS people_by_campaign_score_scored_seq ON people (campaign, score DESC, scored_seq);
 
 CREATE TABLE IF NOT EXISTS credits (
   campaign BIGINT NOT NULL,
