@@ -81,6 +81,9 @@ func (d *drains) written(w *awaited) (begin bool) {
 	defer d.mu.Unlock()
 	w.written = true
 	c := d.per[w.campaign]
+	if c == nil { // it was applied at once, and nobody else waits
+		return false
+	}
 	begin = !c.running && len(c.waiting[w.id]) > 0
 	c.running = c.running || begin
 	return begin
