@@ -35,6 +35,8 @@ type Config struct {
 	PublicURL string           // goes into codes and links, without a slash at the end
 	Now       func() time.Time // nil: time.Now
 	Avatars   *fetch.Fetcher   // nil: one that reaches public addresses only
+
+	IntakeBytes int64 // of events that wait for the database, in memory; 0: 64 MiB
 }
 
 // Engine runs campaigns.

@@ -57,8 +57,9 @@ const MaxBatch = 1000
 const MaxAhead = 5 * time.Minute
 
 // Accept writes events into their campaigns' journals and returns when they are on disk. Events that are wrong are
-// rejected one by one, the others are taken. An error means that nothing may be assumed: send the same again, with
-// the same ids nothing counts twice.
+// rejected one by one, the others are taken. While intake is busy events that only the funnel counts are rejected too,
+// to be sent again; where there are no others, all of it is fault.Unavailable. An error means that nothing may be
+// assumed: send the same again, with the same ids nothing counts twice.
 func (e *Engine) Accept(ctx context.Context, events []Incoming) (Receipt, error) {
 	receipt := Receipt{Rejected: []Rejection{}}
 	if len(events) > MaxBatch {
@@ -66,6 +67,7 @@ func (e *Engine) Accept(ctx context.Context, events []Incoming) (Receipt, error)
 	}
 	d := &delivery{done: make(chan error, 1)}
 	now := e.Now()
+	busy, shed := e.intake.room.busy(), 0
 	for i := range events {
 		draft, err := e.check(ctx, &events[i], now)
 		if err != nil {
@@ -75,13 +77,25 @@ func (e *Engine) Accept(ctx context.Context, events []Incoming) (Receipt, error)
 			receipt.Rejected = append(receipt.Rejected, Rejection{Index: i, ID: cutID(events[i].ID), Error: err.Error()})
 			continue
 		}
+		if busy && draft.spare {
+			shed++
+			receipt.Rejected = append(receipt.Rejected, Rejection{Index: i, ID: events[i].ID, Error: errBusy.Error()})
+			continue
+		}
 		d.drafts = append(d.drafts, draft)
+	}
+	e.Metrics.Shed(shed)
+	if shed > 0 && len(d.drafts) == 0 {
+		return receipt, errBusy
 	}
 	if len(d.drafts) == 0 {
 		e.Metrics.EventsIn(0, 0, len(receipt.Rejected))
 		return receipt, nil
 	}
 	if err := e.intake.deliver(ctx, d); err != nil {
+		if errors.Is(err, errFull) {
+			e.Metrics.Shed(len(d.drafts))
+		}
 		return receipt, err
 	}
 	for _, draft := range d.drafts {
@@ -91,7 +105,7 @@ func (e *Engine) Accept(ctx context.Context, events []Incoming) (Receipt, error)
 			receipt.Duplicates++
 		}
 	}
-	e.Metrics.EventsIn(receipt.Accepted, receipt.Duplicates, len(receipt.Rejected))
+	e.Metrics.EventsIn(receipt.Accepted, receipt.Duplicates, len(receipt.Rejected)-shed)
 	return receipt, nil
 }
 
@@ -131,7 +145,7 @@ func (e *Engine) check(ctx context.Context, in *Incoming, now time.Time) (*draft
 		return nil, fault.New(fault.Invalid, "type %q: no task of campaign %q listens to it", in.Type, in.Campaign)
 	}
 	d := &draft{
-		user: in.User,
+		user: in.User, spare: spare(c.definition, in.Type),
 		Event: event.Event{
 			Campaign: c.no, ID: in.ID, Type: in.Type, Code: in.Code, Time: at.UnixMilli(), ReceivedAt: now.UnixMilli(),
 		},
@@ -175,13 +189,15 @@ type draft struct {
 	nickname, avatar string                            // what the user is to look like from now on; "" for as before
 	extras           func(tx *gorm.DB, d *draft) error // writes what belongs to the event, in its transaction; nil for nothing
 	fresh            bool                              // after delivery: this call wrote it, it was not there before
+	spare            bool                              // only the funnel counts it
 }
 
 // delivery is the drafts of one caller, written together with those of others.
 type delivery struct {
 	drafts  []*draft
 	done    chan error
-	drained bool // the caller applies them itself, so that nobody needs to be woken
+	bytes   int64 // that it takes in memory
+	drained bool  // the caller applies them itself, so that nobody needs to be woken
 }
 
 // intake writes deliveries group by group: while one commit is under way the next group gathers, so a busy intake
@@ -193,20 +209,22 @@ type intake struct {
 	group  sync.WaitGroup
 	mu     sync.RWMutex // held for reading while something may be sent to queue
 	ended  bool
+	room   admission
 	people *lookupCache
 	base   context.Context // of every commit; ends a moment after close
 	cut    context.CancelFunc
 }
 
 const (
-	intakeQueue   = 4096 // deliveries waiting; past that callers are told to come again
 	intakeGroup   = 2000 // drafts in one commit
 	intakeWriters = 2
 	intakeEnd     = time.Second // after close, for commits under way; by then nobody waits for them
 )
 
 func newIntake(e *Engine) *intake {
-	in := &intake{engine: e, queue: make(chan *delivery, intakeQueue), people: newLookupCache(1 << 17)}
+	in := &intake{engine: e, people: newLookupCache(1 << 17)}
+	in.room.most = cmp.Or(e.IntakeBytes, intakeBytes)
+	in.queue = make(chan *delivery, in.room.most/draftBytes) // no delivery is smaller
 	in.base, in.cut = context.WithCancel(context.Background())
 	writers := intakeWriters
 	if database.Dialect(e.DB) == database.SQLite {
@@ -220,21 +238,24 @@ func newIntake(e *Engine) *intake {
 
 // deliver hands drafts over and waits until they are on disk.
 func (in *intake) deliver(ctx context.Context, d *delivery) error {
+	if err := in.room.enter(d); err != nil {
+		return err
+	}
 	in.mu.RLock()
 	if in.ended {
 		in.mu.RUnlock()
+		in.room.leave(d)
 		return fault.New(fault.Unavailable, "the server is shutting down; try again in a moment")
 	}
-	select {
-	case in.queue <- d:
-		in.mu.RUnlock()
-	default:
-		in.mu.RUnlock()
-		return fault.New(fault.Unavailable, "intake is full; try again in a moment")
-	}
+	in.queue <- d // there is a place for whatever was let in
+	in.mu.RUnlock()
+	patience := time.NewTimer(deliverTimeout)
+	defer patience.Stop()
 	select {
 	case err := <-d.done:
 		return err
+	case <-patience.C:
+		return fault.New(fault.Unavailable, "the database is too slow now; send the same again in a moment")
 	case <-ctx.Done():
 		return fault.Wrap(fault.Unavailable, ctx.Err(), "the caller went away before the events were on disk; send the same again")
 	}
@@ -270,6 +291,9 @@ func (in *intake) run() {
 			}
 		}
 		in.write(group)
+		for _, d := range group {
+			in.room.leave(d)
+		}
 	}
 }
 

@@ -148,6 +148,9 @@ func newServer(h *house, link string, log *slog.Logger, wholeAPI bool) (*server,
 	if err := h.metrics.QueueDepth("wakes", h.queueDepth); err != nil {
 		return nil, err
 	}
+	if err := h.metrics.QueueDepth("intake", func() float64 { return float64(h.engine.Waiting()) }); err != nil {
+		return nil, err
+	}
 	s := &server{house: h, log: log, notice: noticeTime}
 	s.http = &http.Server{
 		Handler:           s.door(surface, wholeAPI),

@@ -33,7 +33,7 @@ func New() *Metrics {
 	m := &Metrics{
 		registry: prometheus.NewRegistry(),
 		in: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "kfactor_events_in_total", Help: "Events that came in: accepted, duplicate or rejected.",
+			Name: "kfactor_events_in_total", Help: "Events that came in: accepted, duplicate, rejected, or shed because intake was busy.",
 		}, []string{"result"}),
 		applied: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "kfactor_events_applied_total", Help: "Events applied to their campaign, by outcome.",
@@ -63,7 +63,7 @@ func New() *Metrics {
 		}, []string{"route"}),
 	}
 	// What has not happened yet shows as zero rather than as missing, which alerts cannot tell from broken.
-	for _, result := range []string{"accepted", "duplicate", "rejected"} {
+	for _, result := range []string{"accepted", "duplicate", "rejected", "shed"} {
 		m.in.WithLabelValues(result)
 	}
 	m.registry.MustRegister(m.in, m.applied, m.latency, m.batch, m.batchTook, m.posters, m.requests, m.requestsTook,
@@ -79,6 +79,14 @@ func (m *Metrics) EventsIn(accepted, duplicates, rejected int) {
 	m.in.WithLabelValues("accepted").Add(float64(accepted))
 	m.in.WithLabelValues("duplicate").Add(float64(duplicates))
 	m.in.WithLabelValues("rejected").Add(float64(rejected))
+}
+
+// Shed counts events from outside that were put off because too many waited already.
+func (m *Metrics) Shed(events int) {
+	if m == nil {
+		return
+	}
+	m.in.WithLabelValues("shed").Add(float64(events))
 }
 
 // Applied counts an event that was applied with this outcome, latency after its acceptance.

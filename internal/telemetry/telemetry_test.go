@@ -30,6 +30,7 @@ func TestMetrics(t *testing.T) {
 		t.Parallel()
 		m := telemetry.New()
 		m.EventsIn(3, 2, 1)
+		m.Shed(4)
 		m.Applied("credited", 20*time.Millisecond)
 		m.Applied("credited", 2*time.Second)
 		m.Applied("self_invite", -time.Second) // clocks of two machines
@@ -47,6 +48,7 @@ func TestMetrics(t *testing.T) {
 			`kfactor_events_in_total{result="accepted"} 3`,
 			`kfactor_events_in_total{result="duplicate"} 2`,
 			`kfactor_events_in_total{result="rejected"} 1`,
+			`kfactor_events_in_total{result="shed"} 4`,
 			`kfactor_events_applied_total{outcome="credited"} 2`,
 			`kfactor_apply_latency_seconds_bucket{le="0.025"} 2`,
 			`kfactor_apply_latency_seconds_count 3`,
@@ -91,6 +93,7 @@ func TestMetrics(t *testing.T) {
 		t.Parallel()
 		var m *telemetry.Metrics
 		m.EventsIn(1, 1, 1)
+		m.Shed(1)
 		m.Applied("credited", 0)
 		m.Batch(1, 0)
 		m.Poster("png", 0)
