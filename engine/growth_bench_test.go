@@ -31,9 +31,9 @@ import (
 	"kfactor/internal/services"
 )
 
-// BenchmarkGrowth fills one campaign with as many events as EVENTS says and tells, stretch by stretch, what an event
-// costs, what the process holds and how long the reports take; at the end, what a replay of all of it takes. There is
-// a person for every five events.
+// BenchmarkGrowth fills one campaign with as many events as EVENTS says and tells at each size what an event costs
+// against one of a campaign that has just begun, what this process holds and how long the reports take; at the end,
+// what a replay takes. There is a person for every five events.
 //
 //	make bench-growth EVENTS=500000
 func BenchmarkGrowth(b *testing.B) {
@@ -69,24 +69,24 @@ const (
 	growthSeeds   = 200    // participants who came by themselves
 	growthJoining = 10     // of so many friends one joins
 	growthReads   = 300    // calls of each report
+	growthSample  = 50_000 // events of which the costs are compared
 )
 
 // growing is a campaign on its way.
 type growing struct {
 	*engine.Engine
-	b      *testing.B
-	db     *gorm.DB
-	http   http.Handler
-	key    string
-	total  int
-	start  time.Time // of the campaign's first event
-	codes  []string  // of participants, the oldest first
-	joined int       // friends who were asked whether they join
+	b       *testing.B
+	db      *gorm.DB
+	id      string
+	http    http.Handler
+	key     string
+	total   int
+	start   time.Time // of the campaign's first event
+	codes   []string  // of participants, the oldest first
+	joined  int       // friends who were asked whether they join
+	servers []string  // process ids of the database
 
-	servers []string        // process ids: ours and, where it runs on this machine, the database's
-	speed   float64         // events a second of the first stretch
-	cost    float64         // microseconds of processor time of one of its events
-	reads   []time.Duration // medians at the first mark
+	reads []time.Duration // medians of the reports at the first mark
 }
 
 func grow(b *testing.B, db *gorm.DB, redisURL string, events int) {
@@ -107,42 +107,50 @@ func grow(b *testing.B, db *gorm.DB, redisURL string, events int) {
 	defer running.Wait()
 	defer stop()
 
-	g := &growing{Engine: e, b: b, db: db, total: events, start: time.Now().Add(-30 * 24 * time.Hour), servers: processes(db)}
+	g := growing{Engine: e, b: b, db: db, total: events, start: time.Now().Add(-30 * 24 * time.Hour), servers: stores(db)}
 	if g.http, err = api.New(api.Config{Engine: e, Secret: secret, PublicURL: "https://k.example", Log: quietLog()}); err != nil {
 		b.Fatal(err)
 	}
 	if g.key, _, err = e.CreateKey(ctx, "owner", "bench"); err != nil {
 		b.Fatal(err)
 	}
+
+	fmt.Println()
+	out := tabwriter.NewWriter(os.Stdout, 9, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(out, "events\tpeople\tevents/s\tCPU µs each\tof it stores\tfresh: events/s\tCPU µs each\tratio CPU\tratio time\theap MiB\tRSS MiB\tdatabase MiB\t\t"+
+		strings.Join(growthReports, "\t")+"\t")
+	out.Flush() // each line is told when it is there
+	c := g.launch("c")
+	at := 0
+	for _, mark := range append(slices.Clone(growthMarks), events) {
+		if mark = min(mark, events); mark > at {
+			c.stretch(out, at, mark)
+			at = mark
+		}
+	}
+	c.verify(out)
+}
+
+// launch begins a campaign, in which participants are who came by themselves.
+func (g growing) launch(id string) *growing {
 	more := strings.Replace(full, "participants: 200000", "participants: 2000000", 1)
-	source := definition(more, "  invite: {title: Invite, on: subscribe, credit: inviter, revoke_on: unsubscribe}\n",
+	source := definition(more, "campaign: c\n", "campaign: "+id+"\n",
+		"  invite: {title: Invite, on: subscribe, credit: inviter, revoke_on: unsubscribe}\n",
 		`  invite: {title: Invite, on: subscribe, credit: inviter, new_users_only: true, revoke_on: unsubscribe, hold: 24h, per_day: 5000}
   bind: {title: Bind, on: bind, credit: actor}
   order: {title: Order, on: purchase, credit: actor, when: "data.amount >= 9900", revoke_on: refund}
 `, "2026-01-01", "2020-01-01", "2027-01-01", "2046-01-01")
-	if _, err := e.CreateCampaign(ctx, []byte(source), "bench.yaml", "bench"); err != nil {
-		b.Fatal(err)
+	if _, err := g.CreateCampaign(g.b.Context(), []byte(source), "bench.yaml", "bench"); err != nil {
+		g.b.Fatal(err)
 	}
-	if _, err := e.Turn(ctx, "c", "launch", "bench"); err != nil {
-		b.Fatal(err)
+	if _, err := g.Turn(g.b.Context(), id, "launch", "bench"); err != nil {
+		g.b.Fatal(err)
 	}
-	g.codes = make([]string, growthSeeds)
+	g.id, g.codes = id, make([]string, growthSeeds)
 	g.join(0, func(i int) engine.Joining {
 		return engine.Joining{User: "seed-" + strconv.Itoa(i), Nickname: "Seed " + strconv.Itoa(i)}
 	})
-
-	fmt.Println()
-	costs := tabwriter.NewWriter(os.Stdout, 9, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(costs, "events\tpeople\tevents/s\tagainst first\tCPU µs/event\tagainst first\theap MiB\tRSS MiB\tdatabase MiB\t\t"+strings.Join(growthReports, "\t")+"\t")
-	costs.Flush() // each line is told when it is there
-	at := 0
-	for _, mark := range append(slices.Clone(growthMarks), events) {
-		if mark = min(mark, events); mark > at {
-			g.stretch(costs, at, mark)
-			at = mark
-		}
-	}
-	g.verify(costs)
+	return &g
 }
 
 // join makes participants of the codes from the given one on.
@@ -153,7 +161,7 @@ func (g *growing) join(from int, who func(i int) engine.Joining) {
 	for range 64 {
 		joiners.Go(func() {
 			for i := int(next.Add(1)) - 1; i < len(g.codes); i = int(next.Add(1)) - 1 {
-				v, _, err := g.Join(g.b.Context(), "c", who(i))
+				v, _, err := g.Join(g.b.Context(), g.id, who(i))
 				if err != nil {
 					g.b.Error(err)
 					return
@@ -165,8 +173,17 @@ func (g *growing) join(from int, who func(i int) engine.Joining) {
 	joiners.Wait()
 }
 
-// stretch grows the campaign from one size to the next and tells what that took.
-func (g *growing) stretch(out *tabwriter.Writer, from, to int) {
+// cost is what some events took, each.
+type cost struct {
+	time, server, store float64 // microseconds: by the clock, of processors here, of processors at the database
+}
+
+func (c cost) cpu() float64  { return c.server + c.store }
+func (c cost) rate() float64 { return 1e6 / c.time }
+
+// feed sends a campaign its events from one number to another, as fast as they are applied, after those have joined
+// who will by then.
+func (g *growing) feed(from, to int) cost {
 	before := len(g.codes)
 	var friends []int
 	for ; g.joined+2_500 < from/5; g.joined += growthJoining { // the last ones have not been heard of in full
@@ -178,7 +195,7 @@ func (g *growing) stretch(out *tabwriter.Writer, from, to int) {
 	})
 	applied := g.applied()
 
-	began, worked := time.Now(), g.worked()
+	began, server, store := time.Now(), processorTime("self"), processorTime(g.servers...)
 	var next atomic.Int64
 	next.Store(int64(from))
 	var senders sync.WaitGroup
@@ -204,23 +221,33 @@ func (g *growing) stretch(out *tabwriter.Writer, from, to int) {
 	}
 	senders.Wait()
 	g.wait(applied + int64(to-from))
-	rate := float64(to-from) / time.Since(began).Seconds()
-	cost := float64((g.worked() - worked).Microseconds()) / float64(to-from)
+	each := func(d time.Duration) float64 { return float64(d.Microseconds()) / float64(to-from) }
+	return cost{each(time.Since(began)), each(processorTime("self") - server), each(processorTime(g.servers...) - store)}
+}
 
-	faster, dearer := "warming up", ""
+// stretch grows the campaign from one size to the next. The last part of it is held against the same part of a fresh
+// campaign beside it, since the machine's speed is not the same from one minute to the next.
+func (g *growing) stretch(out *tabwriter.Writer, from, to int) {
+	sample := max(from, to-growthSample)
+	if sample > from {
+		g.feed(from, sample)
+	}
+	here := g.feed(sample, to)
+	beside := "\t\t\t"
 	if from > 0 {
-		if g.speed == 0 {
-			g.speed, g.cost = rate, cost
-		}
-		faster, dearer = fmt.Sprintf("x%.2f", rate/g.speed), fmt.Sprintf("x%.2f", cost/g.cost)
-		g.b.ReportMetric(rate, "events/s")
-		g.b.ReportMetric(cost/g.cost, "x-first-cost")
+		other := g.launch("fresh-" + strconv.Itoa(to))
+		other.feed(0, growthMarks[0])
+		fresh := other.feed(growthMarks[0], growthMarks[0]+growthSample)
+		beside = fmt.Sprintf("%.0f\t%.0f\tx%.2f\tx%.2f", fresh.rate(), fresh.cpu(), here.cpu()/fresh.cpu(), here.time/fresh.time)
+		g.b.ReportMetric(here.rate(), "events/s")
+		g.b.ReportMetric(here.cpu()/fresh.cpu(), "x-fresh")
 	}
 	debug.FreeOSMemory()
 	var memory runtime.MemStats
 	runtime.ReadMemStats(&memory)
-	fmt.Fprintf(out, "%d\t%d\t%.0f\t%s\t%.1f\t%s\t%.1f\t%.0f\t%.0f\t\t%s\t\n",
-		to, g.count("SELECT COUNT(*) FROM people"), rate, faster, cost, dearer, float64(memory.HeapAlloc)/(1<<20), resident("VmRSS"), g.stored(), g.report())
+	fmt.Fprintf(out, "%d\t%d\t%.0f\t%.0f\t%.0f\t%s\t%.1f\t%.0f\t%.0f\t\t%s\t\n",
+		to, g.count("SELECT COUNT(*) FROM people JOIN campaigns ON no = campaign WHERE id = ?", g.id), here.rate(), here.cpu(), here.store, beside,
+		float64(memory.HeapAlloc)/(1<<20), resident("VmRSS"), g.stored(), g.report())
 	out.Flush()
 }
 
@@ -272,20 +299,20 @@ func (g *growing) event(n int) engine.Incoming {
 	if source != "" || ev.Type == "purchase" {
 		ev.Data, _ = json.Marshal(data)
 	}
-	ev.Campaign, ev.User, ev.Time = "c", user, &at
+	ev.Campaign, ev.User, ev.Time = g.id, user, &at
 	return ev
 }
 
-func (g *growing) count(query string) int64 {
+func (g *growing) count(query string, args ...any) int64 {
 	var n int64
-	if err := g.db.Raw(query).Scan(&n).Error; err != nil {
+	if err := g.db.Raw(query, args...).Scan(&n).Error; err != nil {
 		g.b.Fatal(err)
 	}
 	return n
 }
 
 // applied is how far the campaign has come.
-func (g *growing) applied() int64 { return g.count("SELECT seq FROM campaigns WHERE no = 1") }
+func (g *growing) applied() int64 { return g.count("SELECT seq FROM campaigns WHERE id = ?", g.id) }
 
 // wait returns when the campaign has come as far as told.
 func (g *growing) wait(seq int64) {
@@ -303,24 +330,25 @@ func (g *growing) wait(seq int64) {
 	}
 }
 
-// processes are this one and, where it runs on the same machine, the database's server.
-func processes(db *gorm.DB) []string {
-	ids := []string{"self"}
+// stores are the process ids of the database's server, where it has one that runs on the same machine.
+func stores(db *gorm.DB) []string {
 	var file string
-	if database.Dialect(db) == database.MySQL && db.Raw("SELECT @@pid_file").Scan(&file).Error == nil {
-		if text, err := os.ReadFile(file); err == nil {
-			ids = append(ids, strings.TrimSpace(string(text)))
-		}
+	if database.Dialect(db) != database.MySQL || db.Raw("SELECT @@pid_file").Scan(&file).Error != nil {
+		return nil
 	}
-	return ids
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil
+	}
+	return []string{strings.TrimSpace(string(text))}
 }
 
-// worked is the processor time that those who serve the campaign have taken, where the system tells: other than the
-// speed it says the same whatever else the machine does.
-func (g *growing) worked() time.Duration {
+// processorTime is what processes have taken of the processors, where the system tells. Unlike the clock it says
+// nearly the same whatever else the machine does.
+func processorTime(ids ...string) time.Duration {
 	const tick = 10 * time.Millisecond
 	var sum time.Duration
-	for _, id := range g.servers {
+	for _, id := range ids {
 		text, _ := os.ReadFile("/proc/" + id + "/stat")
 		_, rest, _ := strings.Cut(string(text), ") ")
 		if fields := strings.Fields(rest); len(fields) > 12 {
@@ -363,7 +391,7 @@ func (g *growing) report() string {
 	ctx := g.b.Context()
 	code := func() string { return g.codes[rand.IntN(len(g.codes))] }
 	get := func(path string) error {
-		r := httptest.NewRequest(http.MethodGet, "/v1/campaigns/c/"+path, nil)
+		r := httptest.NewRequest(http.MethodGet, "/v1/campaigns/"+g.id+"/"+path, nil)
 		r.Header.Set("Authorization", "Bearer "+g.key)
 		w := httptest.NewRecorder()
 		g.http.ServeHTTP(w, r)
@@ -374,11 +402,11 @@ func (g *growing) report() string {
 	}
 	var told []string
 	for _, call := range []func() error{
-		func() error { _, err := g.Funnel(ctx, "c", engine.FunnelQuery{}); return err },
-		func() error { _, err := g.Funnel(ctx, "c", engine.FunnelQuery{By: "day"}); return err },
-		func() error { _, err := g.Leaderboard(ctx, "c", 100, true); return err },
-		func() error { _, err := g.Participant(ctx, "c", code(), true); return err },
-		func() error { _, err := g.Rewards(ctx, "c"); return err },
+		func() error { _, err := g.Funnel(ctx, g.id, engine.FunnelQuery{}); return err },
+		func() error { _, err := g.Funnel(ctx, g.id, engine.FunnelQuery{By: "day"}); return err },
+		func() error { _, err := g.Leaderboard(ctx, g.id, 100, true); return err },
+		func() error { _, err := g.Participant(ctx, g.id, code(), true); return err },
+		func() error { _, err := g.Rewards(ctx, g.id); return err },
 		func() error { return get("funnel") },
 		func() error { return get("participants/" + code()) },
 	} {
@@ -435,7 +463,7 @@ func (g *growing) verify(out *tabwriter.Writer) {
 		}
 	})
 	began := time.Now()
-	report, err := g.Verify(g.b.Context(), "c")
+	report, err := g.Verify(g.b.Context(), g.id)
 	took := time.Since(began)
 	peak := resident("VmHWM")
 	close(done)
