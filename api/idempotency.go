@@ -28,38 +28,29 @@ func (s *server) once(do echo.HandlerFunc) echo.HandlerFunc {
 		}
 		ctx := c.Request().Context()
 		scope, mark := caller(c).ID+" "+c.Request().Method+" "+c.Path(), fingerprint(c.Request(), bodyOf(c))
-		stored, err := s.engine.Remembered(ctx, scope, key, mark)
-		if err != nil {
+		tape := &tape{ResponseWriter: c.Response().Writer}
+		a, repeated, err := s.engine.Once(ctx, scope, key, mark, func(held context.Context) (engine.StoredAnswer, error) {
+			request := c.Request()
+			c.SetRequest(request.WithContext(held))
+			c.Response().Writer = tape
+			defer func() {
+				c.Response().Writer = tape.ResponseWriter
+				c.SetRequest(request)
+			}()
+			err := do(c)
+			return engine.StoredAnswer{
+				Status: tape.status, ContentType: tape.Header().Get(echo.HeaderContentType), Body: tape.body.Bytes(),
+			}, err
+		})
+		switch {
+		case err != nil:
 			return err
-		}
-		if stored != nil {
+		case repeated:
 			c.Response().Header().Set("Idempotency-Replayed", "true")
 			c.Response().Header().Set(echo.HeaderCacheControl, "no-store")
-			return c.Blob(stored.Status, stored.ContentType, stored.Body)
+			return c.Blob(a.Status, a.ContentType, a.Body)
 		}
-
-		tape := &tape{ResponseWriter: c.Response().Writer}
-		c.Response().Writer = tape
-		// Whatever comes, the call ends: with its answer, or forgotten so that it can be made again. That must
-		// not depend on a caller who may be gone.
-		kept := engine.StoredAnswer{}
-		defer func() {
-			if err := s.engine.Remember(context.WithoutCancel(ctx), scope, key, mark, kept); err != nil {
-				s.log.Error("answer not kept for its Idempotency-Key", "request", requestID(c), "err", err)
-			}
-			c.Response().Writer = tape.ResponseWriter
-			if kept.Status != 0 {
-				tape.play()
-			}
-		}()
-		if err := do(c); err != nil {
-			return err
-		}
-		kept = engine.StoredAnswer{
-			Status:      tape.status,
-			ContentType: tape.Header().Get(echo.HeaderContentType),
-			Body:        tape.body.Bytes(),
-		}
+		tape.play()
 		return nil
 	}
 }

@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -83,59 +84,82 @@ func TestIdempotency(t *testing.T) {
 		h := open(t, db)
 		body := []byte(`{"a": 1}`)
 		answer := engine.StoredAnswer{Status: 201, ContentType: "application/json", Body: []byte{0, 255, '{'}}
+		answers := func(context.Context) (engine.StoredAnswer, error) { return answer, nil }
+		fails := func(context.Context) (engine.StoredAnswer, error) { return engine.StoredAnswer{}, errors.New("no") }
+		never := func(context.Context) (engine.StoredAnswer, error) {
+			t.Error("it ran again")
+			return engine.StoredAnswer{}, nil
+		}
+		// underWay begins a call that ends when end is called, which gives what Once gave.
+		underWay := func(scope string) (call context.Context, end func() error) {
+			began, ended, told := make(chan context.Context), make(chan struct{}), make(chan error, 1)
+			go func() {
+				_, _, err := h.Once(t.Context(), scope, "k", body, func(ctx context.Context) (engine.StoredAnswer, error) {
+					began <- ctx
+					<-ended
+					return answer, context.Cause(ctx)
+				})
+				told <- err
+			}()
+			return <-began, func() error {
+				close(ended)
+				return <-told
+			}
+		}
 
 		t.Run("TheFirstCallRunsAndTheSecondGetsItsAnswer", func(t *testing.T) {
-			if a, err := h.Remembered(t.Context(), "key POST /x", "k", body); a != nil || err != nil {
-				t.Fatal(a, err)
-			}
-			if _, err := h.Remembered(t.Context(), "key POST /x", "k", body); fault.KindOf(err) != fault.Conflict {
+			_, end := underWay("key POST /x")
+			if _, _, err := h.Once(t.Context(), "key POST /x", "k", body, never); fault.KindOf(err) != fault.Conflict {
 				t.Errorf("while it runs: %v", err)
 			}
-			if err := h.Remember(t.Context(), "key POST /x", "k", body, answer); err != nil {
+			if err := end(); err != nil {
 				t.Fatal(err)
 			}
-			a, err := open(t, db).Remembered(t.Context(), "key POST /x", "k", body)
-			if err != nil || a == nil || a.Status != 201 || string(a.Body) != string(answer.Body) || a.ContentType != answer.ContentType {
-				t.Errorf("%+v %v", a, err)
+			a, repeated, err := open(t, db).Once(t.Context(), "key POST /x", "k", body, never)
+			if err != nil || !repeated || a.Status != 201 || string(a.Body) != string(answer.Body) || a.ContentType != answer.ContentType {
+				t.Errorf("%+v %v %v", a, repeated, err)
 			}
 		})
 
 		t.Run("AnotherBodyIsRefusedAnotherScopeIsAnother", func(t *testing.T) {
-			if _, err := h.Remembered(t.Context(), "key POST /x", "k", []byte("{}")); fault.KindOf(err) != fault.Invalid {
+			if _, _, err := h.Once(t.Context(), "key POST /x", "k", []byte("{}"), never); fault.KindOf(err) != fault.Invalid {
 				t.Error(err)
 			}
-			if a, err := h.Remembered(t.Context(), "key POST /y", "k", body); a != nil || err != nil {
-				t.Error(a, err)
+			if _, repeated, err := h.Once(t.Context(), "key POST /y", "k", body, fails); repeated || err == nil {
+				t.Error(repeated, err)
 			}
 		})
 
-		t.Run("AnAnswerThatIsTakenBackLetsTheCallRunAgain", func(t *testing.T) {
-			if err := h.Remember(t.Context(), "key POST /y", "k", body, engine.StoredAnswer{}); err != nil {
-				t.Fatal(err)
-			}
-			if a, err := h.Remembered(t.Context(), "key POST /y", "k", body); a != nil || err != nil {
-				t.Error(a, err)
+		t.Run("ACallThatFailsMayBeMadeAgain", func(t *testing.T) {
+			if _, repeated, err := h.Once(t.Context(), "key POST /y", "k", body, answers); repeated || err != nil {
+				t.Error(repeated, err)
 			}
 		})
 
-		t.Run("AKeyIsNewAfterADayAndACallThatDiedAfterMinutes", func(t *testing.T) {
-			h.clock.Advance(3 * time.Minute)
-			if a, err := h.Remembered(t.Context(), "key POST /y", "k", body); a != nil || err != nil {
-				t.Error(a, err)
+		t.Run("ACallThatPanicsMayBeMadeAgain", func(t *testing.T) {
+			func() {
+				defer func() { _ = recover() }()
+				_, _, _ = h.Once(t.Context(), "key POST /p", "k", body, func(context.Context) (engine.StoredAnswer, error) { panic("no") })
+			}()
+			if _, repeated, err := h.Once(t.Context(), "key POST /p", "k", body, answers); repeated || err != nil {
+				t.Error(repeated, err)
 			}
+		})
+
+		t.Run("AKeyIsNewAfterADay", func(t *testing.T) {
 			h.clock.Advance(25 * time.Hour)
-			if a, err := h.Remembered(t.Context(), "key POST /x", "k", []byte("other")); a != nil || err != nil {
-				t.Error(a, err)
+			if _, repeated, err := h.Once(t.Context(), "key POST /x", "k", []byte("other"), answers); repeated || err != nil {
+				t.Error(repeated, err)
 			}
 		})
 
 		t.Run("OfManyAtOnceOneRuns", func(t *testing.T) {
 			var ran atomic.Int64
 			all(t, 20, func(int) error {
-				a, err := h.Remembered(t.Context(), "key POST /z", "k", body)
-				if err == nil && a == nil {
+				_, _, err := h.Once(t.Context(), "key POST /z", "k", body, func(context.Context) (engine.StoredAnswer, error) {
 					ran.Add(1)
-				}
+					return answer, nil
+				})
 				if err != nil && fault.KindOf(err) != fault.Conflict {
 					return err
 				}
@@ -143,6 +167,52 @@ func TestIdempotency(t *testing.T) {
 			})
 			if ran.Load() != 1 {
 				t.Errorf("%d ran", ran.Load())
+			}
+		})
+
+		made := func() (at int64) { // when the one call under way was last said to live
+			if err := db.Raw("SELECT created_at FROM idempotency_keys WHERE status = 0").Scan(&at).Error; err != nil {
+				t.Fatal(err)
+			}
+			return at
+		}
+
+		t.Run("ALongCallKeepsItsKey", func(t *testing.T) {
+			_, end := underWay("key POST /long")
+			for range 2 {
+				h.clock.Advance(9 * time.Second)
+				until(t, func() bool { return made() == h.clock.Now().UnixMilli() })
+			}
+			if _, _, err := h.Once(t.Context(), "key POST /long", "k", body, never); fault.KindOf(err) != fault.Conflict {
+				t.Errorf("after 18 seconds: %v", err)
+			}
+			if err := end(); err != nil {
+				t.Fatal(err)
+			}
+			if _, repeated, err := h.Once(t.Context(), "key POST /long", "k", body, never); err != nil || !repeated {
+				t.Errorf("after its end: %v %v", repeated, err)
+			}
+		})
+
+		t.Run("ACallThatDiedLosesItsKeyAndOneThatLostItEnds", func(t *testing.T) {
+			call, end := underWay("key POST /dead")
+			// As long silent as one whose process is gone.
+			if err := db.Exec("UPDATE idempotency_keys SET created_at = created_at - 11000 WHERE status = 0").Error; err != nil {
+				t.Fatal(err)
+			}
+			if _, repeated, err := h.Once(t.Context(), "key POST /dead", "k", body, answers); repeated || err != nil {
+				t.Errorf("the second: %v %v", repeated, err)
+			}
+			select {
+			case <-call.Done():
+			case <-time.After(20 * time.Second):
+				t.Error("the first goes on beside the second")
+			}
+			if err := end(); fault.KindOf(err) != fault.Unavailable {
+				t.Errorf("the first: %v", err)
+			}
+			if _, repeated, err := h.Once(t.Context(), "key POST /dead", "k", body, never); err != nil || !repeated {
+				t.Errorf("the second's answer: %v %v", repeated, err)
 			}
 		})
 	})
