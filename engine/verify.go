@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"slices"
+	"strings"
 
 	"gorm.io/gorm"
 
@@ -41,7 +42,8 @@ const maxProblems = 100
 // it with what is stored: outcomes and hashes of events, people, credits, rewards, grants, the ledger, the funnel.
 //
 // The replay goes the way of live events, into a scratch database in a temporary folder, so it takes disk as the
-// campaign does and memory for a batch, however long the journal is. It reads one snapshot and disturbs nobody.
+// campaign does without its journal, and memory for a batch, however long the journal is. It disturbs nobody: only the
+// comparison at the end reads one snapshot.
 func (e *Engine) Verify(ctx context.Context, id string) (VerifyReport, error) {
 	report := VerifyReport{OK: true, Problems: []string{}}
 	rows, err := e.books(ctx, id)
@@ -62,9 +64,10 @@ func (e *Engine) Verify(ctx context.Context, id string) (VerifyReport, error) {
 
 // replay is one campaign's journal on its way through the rules a second time.
 type replay struct {
-	*Engine          // over the scratch database
-	real    *gorm.DB // the snapshot
-	row     campaignRow
+	*Engine             // over the scratch database
+	real    *gorm.DB    // what is verified
+	row     campaignRow // as it is stored
+	again   campaignRow // as it follows from the journal so far
 	report  *VerifyReport
 }
 
@@ -94,81 +97,64 @@ func (e *Engine) verifyCampaign(ctx context.Context, no int64, report *VerifyRep
 	if err := scratch.Exec("PRAGMA synchronous = OFF").Error; err != nil { // it need not outlive this process
 		return err
 	}
+	r := &replay{Engine: &Engine{Config: Config{DB: scratch, Log: e.Log, Now: e.Now}}, real: e.DB.WithContext(ctx), report: report}
+	if err := r.begin(no); err != nil {
+		return err
+	}
+	// What is applied does not change any more, so most of the journal is read without a snapshot: a database keeps all
+	// that is overwritten for as long as there is one, and its readers have to go past that.
+	for range 10 {
+		before := r.again.Seq
+		if whole, err := r.run(ctx); err != nil || !whole {
+			return err
+		}
+		if r.again.Seq-before < 10*batchSize {
+			break
+		}
+	}
 	snapshot := &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true}
 	return e.DB.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
-		r := &replay{Engine: &Engine{Config: Config{DB: scratch, Log: e.Log, Now: e.Now}}, real: tx, report: report}
+		r.real = tx
 		if err := tx.Where("no = ?", no).Take(&r.row).Error; err != nil {
 			return err
 		}
-		if err := r.prepare(); err != nil {
+		if whole, err := r.run(ctx); err != nil || !whole {
 			return err
 		}
-		again, err := r.run(ctx)
-		if err != nil {
-			return err
+		if r.again.Seq != r.row.Seq {
+			r.problem("journal: it ends at event %d, the campaign stands at %d", r.again.Seq, r.row.Seq)
 		}
-		if again == nil {
-			return nil // what follows from a journal that stops halfway is no measure
-		}
-		return r.compare(scratch.WithContext(ctx), again)
+		return r.compare(scratch.WithContext(ctx))
 	}, snapshot)
 }
 
-// prepare copies what the journal refers to: definitions and reserved codes.
-func (r *replay) prepare() error {
-	if err := copyRows[revisionRow](r.real, r.DB, r.row.No, "revision", 10); err != nil { // they may be large
+// begin makes the campaign in the scratch database as it was before its first event.
+func (r *replay) begin(no int64) error {
+	if err := r.real.Where("no = ?", no).Take(&r.row).Error; err != nil {
 		return err
 	}
-	return copyRows[codeRow](r.real, r.DB, r.row.No, "person", batchSize)
+	r.again = campaignRow{No: no, ID: r.row.ID, Status: campaign.Draft, Revision: 1}
+	r.again.State = step.Campaign{Status: campaign.Draft, Revision: 1, Book: *ledger.NewBook(no)}
+	return r.DB.Create(&r.again).Error
 }
 
-// copyRows copies a campaign's rows of a table, so many at a time, in one go through an index: paging by number would
-// begin at the front for each page.
-func copyRows[T any](from, to *gorm.DB, campaign int64, order string, atOnce int) error {
-	all, err := openCursor[T](from, campaign, order)
+// run replays what is applied and has not been replayed. It is false when that cannot be done to the end: what
+// follows from a journal that stops halfway is no measure.
+func (r *replay) run(ctx context.Context) (whole bool, err error) {
+	if err := r.definitions(); err != nil {
+		return false, err
+	}
+	var end int64
+	err = r.real.Model(&event.Event{}).Where("campaign = ?", r.row.No).Select("COALESCE(MAX(seq), 0)").Scan(&end).Error
 	if err != nil {
-		return err
+		return false, err
 	}
-	defer all.rows.Close()
-	rows := make([]T, 0, atOnce)
-	for {
-		row, err := all.next()
-		if err != nil {
-			return err
-		}
-		if row != nil {
-			rows = append(rows, *row)
-		}
-		if row == nil || len(rows) == atOnce {
-			if _, err := database.InsertNew(to, rows); err != nil {
-				return err
-			}
-			rows = rows[:0]
-		}
-		if row == nil {
-			return nil
-		}
-	}
-}
-
-// run replays every applied event and gives the campaign as it is then, or nil when the journal cannot be replayed to
-// its end.
-func (r *replay) run(ctx context.Context) (*campaignRow, error) {
-	row := campaignRow{No: r.row.No, ID: r.row.ID, Status: campaign.Draft, Revision: 1}
-	row.State = step.Campaign{Status: campaign.Draft, Revision: 1, Book: *ledger.NewBook(row.No)}
-	if err := r.DB.Create(&row).Error; err != nil {
-		return nil, err
-	}
-	var last, end int64
-	if err := r.real.Model(&event.Event{}).Where("campaign = ?", r.row.No).Select("COALESCE(MAX(seq), 0)").Scan(&end).Error; err != nil {
-		return nil, err
-	}
-	for last < end {
-		// Between two bounds: of a range without an end MariaDB may read all that lies before it.
+	for last := r.again.Seq; last < end; {
+		// Between two bounds: of a range without an end MariaDB reads all that lies before it.
 		var stored []event.Event
 		err := r.real.Where("campaign = ? AND seq BETWEEN ? AND ?", r.row.No, last+1, last+batchSize).Order("seq").Limit(batchSize).Find(&stored).Error
 		if err != nil {
-			return nil, err
+			return false, err
 		}
 		there := 0
 		for there < len(stored) && *stored[there].Seq == last+1 {
@@ -177,24 +163,76 @@ func (r *replay) run(ctx context.Context) (*campaignRow, error) {
 		}
 		if there < len(stored) || there < batchSize && last < end {
 			r.problem("journal: event %d is missing", last+1)
-			return nil, nil //nolint:nilnil // the problem is reported; there is nothing to compare with
+			return false, nil
+		}
+		if err := r.codes(stored); err != nil {
+			return false, err
 		}
 		for len(stored) > 0 {
-			n, err := r.batch(ctx, &row, stored)
+			n, err := r.batch(ctx, stored)
 			if err != nil || n == 0 {
-				return nil, err
+				return false, err
 			}
 			stored = stored[n:]
 		}
 	}
-	if last != r.row.Seq {
-		r.problem("journal: it ends at event %d, the campaign stands at %d", last, r.row.Seq)
+	return true, nil
+}
+
+// definitions copies those the journal refers to, a few at a time, since they may be large.
+func (r *replay) definitions() error {
+	var known int
+	if err := r.DB.Model(&revisionRow{}).Select("COALESCE(MAX(revision), 0)").Scan(&known).Error; err != nil {
+		return err
 	}
-	return &row, nil
+	for {
+		var rows []revisionRow
+		if err := r.real.Where("campaign = ? AND revision > ?", r.row.No, known).Order("revision").Limit(10).Find(&rows).Error; err != nil {
+			return err
+		}
+		if len(rows) == 0 {
+			return nil
+		}
+		if err := create(r.DB, rows); err != nil {
+			return err
+		}
+		known = rows[len(rows)-1].Revision
+	}
+}
+
+// codes copies the reserved codes that events name. One that was reserved since changes nothing: it is nobody's until
+// its join is replayed.
+func (r *replay) codes(events []event.Event) error {
+	var named []string
+	for i := range events {
+		ev := &events[i]
+		if ev.Code != "" {
+			named = append(named, strings.ToUpper(ev.Code))
+		}
+		if ev.System && ev.Data != nil {
+			var o step.Order
+			_ = json.Unmarshal([]byte(*ev.Data), &o) // the rules will say what is wrong with it
+			if o.InvitedBy != "" {
+				named = append(named, strings.ToUpper(o.InvitedBy))
+			}
+		}
+	}
+	slices.Sort(named)
+	for part := range slices.Chunk(slices.Compact(named), inChunk) {
+		var rows []codeRow
+		if err := r.real.Where("code IN ? AND campaign = ?", part, r.row.No).Find(&rows).Error; err != nil {
+			return err
+		}
+		if _, err := database.InsertNew(r.DB, rows, "code"); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // batch replays the first of some events and gives how many; 0 when they cannot be replayed.
-func (r *replay) batch(ctx context.Context, row *campaignRow, stored []event.Event) (int, error) {
+func (r *replay) batch(ctx context.Context, stored []event.Event) (int, error) {
+	row := &r.again
 	alone := func(ev event.Event) bool { return step.Wide(ev.Type) || ev.Outcome == event.Failed }
 	if i := slices.IndexFunc(stored, alone); i >= 0 {
 		stored = stored[:max(i, 1)]
@@ -254,7 +292,8 @@ func (r *replay) compareEvent(stored, again *event.Event) {
 }
 
 // compare holds every table that follows from the journal against the stored one.
-func (r *replay) compare(scratch *gorm.DB, again *campaignRow) error {
+func (r *replay) compare(scratch *gorm.DB) error {
+	again := &r.again
 	due := again.State
 	var d int64
 	if definition, err := r.definition(scratch.Statement.Context, again.No, again.Revision); err != nil {

@@ -56,5 +56,15 @@ func TestVerify(t *testing.T) {
 		if report, err := h.Verify(h.ctx(), ""); err != nil || !report.OK {
 			t.Errorf("%+v %v", report, err)
 		}
+
+		// A journal that is wrong throughout is told in a hundred lines and a number.
+		apply("UPDATE events SET outcome = 'wrong'")
+		report, err = h.Verify(h.ctx(), "")
+		if err != nil || len(report.Problems) != 101 {
+			t.Fatalf("%d problems, %v", len(report.Problems), err)
+		}
+		if more := fmt.Sprintf("and %d more", report.Events-100); report.Problems[100] != more {
+			t.Errorf("it ends in %q, not %q", report.Problems[100], more)
+		}
 	})
 }
