@@ -219,7 +219,12 @@ func (e *Engine) Decide(ctx context.Context, grantID, verb, reason, by string) (
 	if _, err := g.State.Next(reward.Verb(verb)); err != nil {
 		return GrantView{}, err
 	}
-	if err := e.order(ctx, c.no, eventType, step.Order{By: by, Reason: reason, Grant: number}); err != nil {
+	d, err := orderDraft(c.no, eventType, step.Order{By: by, Reason: reason, Grant: number}, e.now())
+	if err != nil {
+		return GrantView{}, err
+	}
+	d.Person = g.Person // so that it is found among what happened to them
+	if _, err := e.carryOut(ctx, d); err != nil {
 		return GrantView{}, err
 	}
 	if g, err = grant(); err != nil {

@@ -126,7 +126,7 @@ func (e *Engine) eventViews(ctx context.Context, rows []event.Event, names bool)
 			v.Data = json.RawMessage(*r.Data)
 		}
 		if r.Seq != nil {
-			v.Detail = why(r, nil).en
+			v.Detail = why(r, names).en
 		}
 		views = append(views, v)
 	}

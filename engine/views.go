@@ -111,13 +111,37 @@ type ExplainView struct {
 	Tasks       []ExplainedThing `json:"tasks"`
 	Tiers       []ExplainedThing `json:"tiers"`
 	Grants      []ExplainedThing `json:"grants"`
+	Chains      []ExplainedChain `json:"chains"` // one for each tier, and one for a welcome
 }
 
 // ExplainedEvent is an event with its outcome said in words.
 type ExplainedEvent struct {
 	EventView
-	Why   string `json:"why"`    // English
-	WhyZH string `json:"why_zh"` // 中文
+	Revision int              `json:"revision"` // of the definition that was in force
+	Why      string           `json:"why"`      // English
+	WhyZH    string           `json:"why_zh"`   // 中文
+	Chains   []ExplainedChain `json:"chains"`   // the one that gave the event its outcome first
+}
+
+// ExplainedChain is the way from a scan to a reward, with the first thing that stopped it. It tells what is so now, by
+// the numbers that were in force at the event.
+type ExplainedChain struct {
+	Task      string          `json:"task,omitempty"`
+	Code      string          `json:"code,omitempty"` // of whom it counts for
+	Tier      string          `json:"tier,omitempty"` // that it leads to
+	Outcome   string          `json:"outcome,omitempty"`
+	StoppedAt string          `json:"stopped_at,omitempty"` // a step; empty when all are done, or none is begun
+	Steps     []ExplainedStep `json:"steps"`                // scan, follow, attribution, rule, hold, tier, stock, grant
+}
+
+// ExplainedStep is one step of a chain.
+type ExplainedStep struct {
+	Step     string `json:"step"`
+	State    string `json:"state"` // done, stopped or not_reached; stopped at most once, with nothing done behind it
+	Why      string `json:"why"`
+	WhyZH    string `json:"why_zh"`
+	Change   string `json:"change,omitempty"` // what would change it, where it stopped
+	ChangeZH string `json:"change_zh,omitempty"`
 }
 
 // ExplainedThing is a task, tier or grant with why it stands where it stands.
