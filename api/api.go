@@ -42,6 +42,7 @@ type Limits struct {
 	ScansPerMinute   int           // page views that are recorded, per client address; default 300. More are shown and not recorded
 	GuessesPerMinute int           // unknown codes, per client address; default 30
 	InFlight         int           // authenticated calls at once, half of them of one key; default 512
+	Visits           int           // pages, posters and QR codes asked for at once, without a key; default 512, and twice as many wait
 	BodyBytes        int           // bodies of authenticated calls in memory at once, a quarter of them of one key; default 256 MiB
 	FormBytes        int           // forms in memory at once, a 32nd of them from one client address; default 16 MiB
 	BodyTime         time.Duration // for a body to arrive, and a second more for each 32 KiB of it; default 30 s
@@ -60,6 +61,7 @@ func (l Limits) withDefaults() Limits {
 	fill(&l.ScansPerMinute, 300)
 	fill(&l.GuessesPerMinute, 30)
 	fill(&l.InFlight, 512)
+	fill(&l.Visits, 512)
 	fill(&l.BodyBytes, 256*mib)
 	fill(&l.FormBytes, 16*mib)
 	if l.BodyTime <= 0 {
@@ -88,6 +90,7 @@ type server struct {
 	scans    *addresses
 	guesses  *addresses
 	calls    *gate
+	visits   *gate
 	shares   sync.Map // of *gate, by key
 	perKey   int      // calls of one key at once
 	renders  *gate
@@ -124,6 +127,7 @@ func New(cfg Config) (http.Handler, error) {
 		scans:     newAddresses(rate.Limit(limits.ScansPerMinute)/60, limits.ScansPerMinute),
 		guesses:   newAddresses(rate.Limit(limits.GuessesPerMinute)/60, limits.GuessesPerMinute),
 		calls:     newGate(limits.InFlight, 0, 0),
+		visits:    newGate(limits.Visits, 2*limits.Visits, 5*time.Second),
 		renders:   newGate(limits.Renders, limits.RendersWaiting, 5*time.Second),
 		perKey:    max(1, limits.InFlight/2),
 		bodies:    newPool(int64(limits.BodyBytes), max(int64(limits.BodyBytes)/4, 2*assetBody)),

@@ -20,6 +20,8 @@ import (
 	"github.com/getkin/kin-openapi/routers"
 	"github.com/getkin/kin-openapi/routers/gorillamux"
 
+	"gorm.io/gorm"
+
 	"kfactor/api"
 	"kfactor/engine"
 	"kfactor/internal/database/databasetest"
@@ -54,6 +56,7 @@ type house struct {
 	*httptest.Server
 	t      *testing.T
 	engine *engine.Engine
+	db     *gorm.DB
 	keys   map[string]string // secrets by role
 	log    *lines
 	data   string       // the data directory
@@ -71,13 +74,13 @@ func open(t *testing.T, options ...option) *house {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { q.Close() })
-	h := &house{t: t, keys: map[string]string{}, log: &lines{}, data: t.TempDir()}
+	h := &house{t: t, keys: map[string]string{}, log: &lines{}, data: t.TempDir(), db: databasetest.SQLite(t)}
 	h.Server = httptest.NewUnstartedServer(nil)
 	public := "http://" + h.Listener.Addr().String()
 	secret := []byte("0123456789abcdef0123456789abcdef")
 	metrics := telemetry.New()
 	h.engine, err = engine.New(engine.Config{
-		DB: databasetest.SQLite(t), Queue: q, Metrics: metrics, Log: discard, Secret: secret,
+		DB: h.db, Queue: q, Metrics: metrics, Log: discard, Secret: secret,
 		DataDir: h.data, PublicURL: public,
 	})
 	if err != nil {

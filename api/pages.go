@@ -28,7 +28,6 @@ func (s *server) index(c echo.Context) error {
 
 // landing is the page behind a code: what a friend who scanned it sees. Seeing it is a scan.
 func (s *server) landing(c echo.Context) error {
-	asPage(c)
 	v, err := s.visit(c, param(c, "code"))
 	if err != nil {
 		return err
@@ -108,7 +107,6 @@ func counts(r *http.Request) bool {
 
 // campaignPage is the page for those who come without a code.
 func (s *server) campaignPage(c echo.Context) error {
-	asPage(c)
 	v, err := s.openCampaign(c)
 	if err != nil {
 		return err
@@ -272,7 +270,6 @@ func about(err error, field string) bool {
 
 // ownPage is a participant's own page: poster, link, progress, rewards. Only the browser that joined sees it.
 func (s *server) ownPage(c echo.Context) error {
-	asPage(c)
 	id := param(c, "campaign")
 	own := s.ownCode(c, id)
 	if own == "" {

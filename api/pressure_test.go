@@ -89,6 +89,33 @@ func TestOneCallerStopsNobodyElse(t *testing.T) {
 	})
 }
 
+func TestVisitorsHaveAPlaceOrAreToldToComeAgain(t *testing.T) {
+	t.Parallel()
+	h := live(t, func(c *api.Config) { c.Limits.Visits = 1 })
+	stalled := h.db.Begin() // a join waits for the database as long as somebody else writes
+	if err := stalled.Exec("UPDATE secret_marks SET name = name").Error; err != nil {
+		t.Fatal(err)
+	}
+	answers := make(chan answer, 5)
+	visitors := []*house{h.browser(t), h.browser(t), h.browser(t), h.browser(t), h.browser(t)}
+	for i, v := range visitors { // one is let in, two may wait
+		go func() { answers <- v.submit("/c/spring/join", fmt.Sprint("x", i)) }()
+	}
+	for range 2 {
+		got := <-answers
+		if got.must(http.StatusServiceUnavailable); got.Header.Get("Retry-After") == "" || !strings.Contains(got.Body, "<h1>") {
+			t.Errorf("sent away with %v %s", got.Header, got.Body)
+		}
+	}
+	h.ask("", "GET", "/healthz", "").must(http.StatusOK)
+	h.ask("", "GET", "/metrics", "").must(http.StatusOK)
+	h.ask("owner", "GET", "/v1/campaigns", "").must(http.StatusOK)
+	stalled.Rollback()
+	for range 3 {
+		(<-answers).must(http.StatusSeeOther)
+	}
+}
+
 func TestSlowBodies(t *testing.T) {
 	t.Parallel()
 	h := live(t, func(c *api.Config) { c.Limits.BodyTime = 100 * time.Millisecond })

@@ -49,13 +49,14 @@ func (s *server) routes() []route {
 		// participants
 		{POST, "/v1/campaigns/{id}/participants", bringers, true, smallBody, "", s.join},
 		{GET, "/v1/campaigns/{id}/participants/{code}", readers, false, 0, "", s.readParticipant},
-		{GET, "/v1/campaigns/{id}/participants/{code}/explain", readers, false, 0, "", s.explain},
+		{GET, "/v1/campaigns/{id}/participants/{code}/explain", readers, false, 0, "event", s.explain},
 		{POST, "/v1/campaigns/{id}/participants/{code}/block", operators, true, smallBody, "", s.block(true)},
 		{POST, "/v1/campaigns/{id}/participants/{code}/unblock", operators, true, smallBody, "", s.block(false)},
 
 		// events
 		{POST, "/v1/events", bringers, true, eventsBody, "", s.acceptEvents},
 		{GET, "/v1/campaigns/{id}/events", readers, false, 0, page + " system", s.listEvents},
+		{GET, "/v1/campaigns/{id}/events/{event}/explain", readers, false, 0, "", s.explainEvent},
 
 		// reports
 		{GET, "/v1/campaigns/{id}/funnel", readers, false, 0, "from to by", s.funnel},
@@ -103,6 +104,23 @@ func (r route) pattern() string {
 	return strings.NewReplacer("{", ":", "}", "").Replace(p)
 }
 
+// page says whether the route answers a visitor with a page about something that is stored.
+func (r route) page() bool {
+	return r.who == anyone && strings.Contains(r.path, "{") && !strings.HasSuffix(r.path, "{format}")
+}
+
+// gate bounds the calls under way of a route's kind: those with a key, and those of visitors that ask the database. What
+// operations read is always let in.
+func (s *server) gate(r route) *gate {
+	switch {
+	case r.who != anyone:
+		return s.calls
+	case strings.Contains(r.path, "{"):
+		return s.visits
+	}
+	return nil
+}
+
 // guard is the way into a route: the key, the parameters and the body's size before anything is read, and a place
 // among the calls under way once all of it is. Until then a caller takes from their own share alone.
 func (s *server) guard(r route) echo.HandlerFunc {
@@ -110,9 +128,12 @@ func (s *server) guard(r route) echo.HandlerFunc {
 	if r.once {
 		do = s.once(do)
 	}
-	known := strings.Fields(r.query)
+	known, places := strings.Fields(r.query), s.gate(r)
 	return func(c echo.Context) error {
 		bodies, who := s.forms, ""
+		if r.page() {
+			asPage(c)
+		}
 		if r.who != anyone {
 			if err := s.authenticate(c, r.who); err != nil {
 				return err
@@ -127,7 +148,6 @@ func (s *server) guard(r route) echo.HandlerFunc {
 			}
 			defer leave()
 		} else if r.body > 0 { // a form
-			asPage(c)
 			who = network(c.RealIP())
 		}
 		release, err := s.receive(c, r.body, bodies, who)
@@ -135,8 +155,8 @@ func (s *server) guard(r route) echo.HandlerFunc {
 			return err
 		}
 		defer release()
-		if r.who != anyone {
-			leave, err := s.calls.enter(c.Request().Context())
+		if places != nil {
+			leave, err := places.enter(c.Request().Context())
 			if err != nil {
 				return err
 			}
