@@ -170,6 +170,34 @@ func TestIdempotency(t *testing.T) {
 			}
 		})
 
+		t.Run("AnswersOfADayAgoAreDeleted", func(t *testing.T) {
+			rows := func() (n int64) {
+				if err := db.Raw("SELECT COUNT(*) FROM idempotency_keys").Scan(&n).Error; err != nil {
+					t.Fatal(err)
+				}
+				return n
+			}
+			h.clock.Advance(23 * time.Hour)
+			if _, _, err := h.Once(t.Context(), "key POST /late", "k", body, answers); err != nil {
+				t.Fatal(err)
+			}
+			h.clock.Advance(2 * time.Hour)
+			if rows() < 2 {
+				t.Fatal("nothing is old")
+			}
+			ctx, stop := context.WithCancel(t.Context())
+			done := make(chan error, 1)
+			go func() { done <- h.Run(ctx) }()
+			until(t, func() bool { return rows() == 1 })
+			stop()
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+			if _, repeated, err := h.Once(t.Context(), "key POST /late", "k", body, never); err != nil || !repeated {
+				t.Errorf("the one of two hours ago: %v %v", repeated, err)
+			}
+		})
+
 		made := func() (at int64) { // when the one call under way was last said to live
 			if err := db.Raw("SELECT created_at FROM idempotency_keys WHERE status = 0").Scan(&at).Error; err != nil {
 				t.Fatal(err)

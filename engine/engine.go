@@ -122,6 +122,14 @@ const (
 func (e *Engine) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return e.sweep(ctx) })
+	group.Go(func() error {
+		each(ctx, idempotencyTidied, func() {
+			if err := e.forgetAnswers(ctx); err != nil && ctx.Err() == nil {
+				e.Log.Error("old answers stay", "err", err)
+			}
+		})
+		return ctx.Err()
+	})
 	if e.Queue != nil {
 		group.Go(func() error { return e.Queue.Run(ctx, workers, e.applyShare) })
 	}

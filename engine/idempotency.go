@@ -30,6 +30,7 @@ const (
 	idempotencyPending = 10 * time.Second // a call that has not held its key for so long is dead
 	idempotencyRenewed = 2 * time.Second  // how often a call says that it lives
 	idempotencyGivenUp = 7 * time.Second  // a call that could not say so for so long ends, before another takes its key
+	idempotencyTidied  = time.Minute      // how often answers that are too old are deleted
 	idempotencyLongest = 50 * time.Second // a call may take; its caller is written to for a minute
 )
 
@@ -179,6 +180,25 @@ func (h *holding) end(ctx context.Context, a StoredAnswer) error {
 	return h.rows(ctx, h.marks).Updates(map[string]any{
 		"status": a.Status, "content_type": a.ContentType, "body": h.engine.sealer.Seal(string(a.Body)),
 	}).Error
+}
+
+// forgetAnswers deletes answers that no key gives again, so that their table does not grow with time.
+func (e *Engine) forgetAnswers(ctx context.Context) error {
+	const most = 500 // in one statement
+	ctx, cancel := context.WithTimeout(ctx, applyTimeout)
+	defer cancel()
+	for {
+		db := e.DB.WithContext(ctx)
+		before := e.now() - idempotencyKept.Milliseconds()
+		var old [][]byte
+		err := db.Model(&idempotencyRow{}).Where("created_at < ?", before).Order("created_at").Limit(most).Pluck("scope", &old).Error
+		if err != nil || len(old) == 0 {
+			return err
+		}
+		if err := db.Where("scope IN ? AND created_at < ?", old, before).Delete(&idempotencyRow{}).Error; err != nil || len(old) < most {
+			return err
+		}
+	}
 }
 
 func idempotencyScope(scope, key string) []byte {
