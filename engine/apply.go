@@ -22,8 +22,15 @@ import (
 	"kfactor/reward"
 )
 
-// batchSize is the most events applied in one transaction. Under load batches fill up by themselves.
-const batchSize = 1000
+const (
+	// batchSize is the most events applied in one transaction. Under load batches fill up by themselves.
+	batchSize = 1000
+
+	// turnLength is about how long a batch may take where other campaigns have something to apply now and then, down
+	// to leastBatch events: it holds their batches up.
+	turnLength = 100 * time.Millisecond
+	leastBatch = 100
+)
 
 // applyTimeout bounds one try at a batch, which takes a fraction of a second: whoever waits longer for the database
 // waits for a connection that is dead, and holds the campaign's lock meanwhile.
@@ -36,15 +43,16 @@ var errOvertaken = fault.New(fault.Unavailable, "another writer was faster; try 
 func (e *Engine) applyBatch(ctx context.Context, no int64) (more bool, err error) {
 	unlock := e.applying.lock(no)
 	defer unlock()
-	// The campaigns take turns: those who wait are served in the order they came, and between two batches of one
-	// campaign everybody else who waits gets theirs.
-	if err := e.batches.Acquire(ctx, 1); err != nil {
+	// The campaigns take turns, so that one with a flood gets what the others leave.
+	applied := 0
+	giveBack, err := e.batches.Take(ctx, no)
+	if err != nil {
 		return false, err
 	}
-	defer e.batches.Release(1)
+	defer func() { giveBack(applied) }()
 
 	began := time.Now()
-	limit := batchSize
+	limit := e.batches.Pieces(no, turnLength, leastBatch, batchSize)
 	for attempt := 0; ; attempt++ {
 		n, full, err := e.applyOnce(ctx, no, limit)
 		if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil && limit > 1 {
@@ -62,7 +70,7 @@ func (e *Engine) applyBatch(ctx context.Context, no int64) (more bool, err error
 		if err != nil {
 			return false, fmt.Errorf("apply campaign %d: %w", no, err)
 		}
-		if n > 0 {
+		if applied = n; n > 0 {
 			e.Metrics.Batch(n, time.Since(began))
 		}
 		return full, nil

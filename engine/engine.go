@@ -7,15 +7,16 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"runtime"
 	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
-	"golang.org/x/sync/semaphore"
 	"gorm.io/gorm"
 
 	"kfactor/campaign"
 	"kfactor/internal/database"
+	"kfactor/internal/fair"
 	"kfactor/internal/fault"
 	"kfactor/internal/fetch"
 	"kfactor/internal/queue"
@@ -48,7 +49,7 @@ type Engine struct {
 	drains   drains
 	passing  passing
 	applying campaignLocks
-	batches  *semaphore.Weighted // each takes its turn
+	batches  *fair.Turns // by campaign number
 	keys     keyCache
 	presses  presses
 
@@ -77,11 +78,12 @@ func New(c Config) (*Engine, error) {
 	if c.Avatars == nil {
 		c.Avatars = fetch.New(maxAvatar, maxAvatarsCache)
 	}
-	e := &Engine{Config: c, sealer: sealer, batches: semaphore.NewWeighted(mostBatches)}
+	e := &Engine{Config: c, sealer: sealer}
 	if err := e.checkSecret(); err != nil {
 		return nil, err
 	}
 	e.joiners.fetch, e.faces.fetch = e.participantsAmong, e.readFaces
+	e.batches = fair.New(batchesAtOnce(c.DB), time.Now)
 	e.intake = newIntake(e)
 	return e, nil
 }
@@ -112,10 +114,19 @@ func (e *Engine) checkSecret() error {
 	return nil
 }
 
-const (
-	workers     = 4 // campaigns that wakes, and as many that the sweep, have one process apply at once
-	mostBatches = 8 // under way at once in one process, those of callers who wait for their own event included
-)
+// workers is how many campaigns with a wake one process looks at at once. Far fewer are applied at a time; who of
+// them is next is for the turns to say, which know who had how much, and not for the queue.
+const workers = 32
+
+// batchesAtOnce is how many batches one process works on at a time: enough to keep the machine busy while some wait
+// for the disk, few enough that a campaign that comes now and then has little company, and connections are left for
+// others (see internal/database). On SQLite one writes while the others read.
+func batchesAtOnce(db *gorm.DB) int {
+	if database.Dialect(db) == database.SQLite {
+		return 4
+	}
+	return max(8, 4*runtime.NumCPU())
+}
 
 // Run works until ctx ends: it applies what it is woken for and sweeps for what no wake came for. It returns when the
 // work under way is done.
