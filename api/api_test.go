@@ -71,6 +71,7 @@ func TestRoles(t *testing.T) {
 		h.ask("operator", "POST", "/v1/campaigns/spring/participants/"+code+"/block", `{"reason":"call 13800138000"}`).must(http.StatusOK)
 		for _, path := range []string{
 			"/participants/" + code, "/participants/" + code + "/explain", "/events?system=true", "/leaderboard",
+			"/participants/" + code + "/explain?event=follow-friend-1",
 		} {
 			path = "/v1/campaigns/spring" + path
 			seen := h.ask("operator", "GET", path, "").must(http.StatusOK).Body

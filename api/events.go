@@ -224,6 +224,15 @@ func idOf(raw []byte) string {
 	return clip(id, 128)
 }
 
+// explainEvent tells what one event led to, whoever it is of.
+func (s *server) explainEvent(c echo.Context) error {
+	v, err := s.engine.ExplainEvent(c.Request().Context(), param(c, "id"), param(c, "event"), names(c))
+	if err != nil {
+		return err
+	}
+	return answer(c, http.StatusOK, v)
+}
+
 // listEvents is a campaign's journal.
 func (s *server) listEvents(c echo.Context) error {
 	page, err := pageOf(c)

@@ -35,8 +35,16 @@ func (s *server) readParticipant(c echo.Context) error {
 	return answer(c, http.StatusOK, v)
 }
 
+// explain tells why a participant stands where they stand; of their events all, or the one that is asked for.
 func (s *server) explain(c echo.Context) error {
-	v, err := s.engine.Explain(c.Request().Context(), param(c, "id"), param(c, "code"), names(c))
+	ctx, id, code := c.Request().Context(), param(c, "id"), param(c, "code")
+	var v engine.ExplainView
+	var err error
+	if c.QueryParams().Has("event") {
+		v, err = s.engine.ExplainTouch(ctx, id, code, c.QueryParam("event"), names(c))
+	} else {
+		v, err = s.engine.Explain(ctx, id, code, names(c))
+	}
 	if err != nil {
 		return err
 	}

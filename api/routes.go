@@ -56,6 +56,7 @@ func (s *server) routes() []route {
 		// events
 		{POST, "/v1/events", bringers, true, eventsBody, "", s.acceptEvents},
 		{GET, "/v1/campaigns/{id}/events", readers, false, 0, page + " system", s.listEvents},
+		{GET, "/v1/campaigns/{id}/events/{event}/explain", readers, false, 0, "", s.explainEvent},
 
 		// reports
 		{GET, "/v1/campaigns/{id}/funnel", readers, false, 0, "from to by", s.funnel},

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"unicode/utf8"
 
 	"gorm.io/gorm"
@@ -71,9 +72,9 @@ func (e *Engine) ExplainTouch(ctx context.Context, id, text, eventID string, nam
 		return ExplainView{}, err
 	}
 	if v.Truncated {
-		return ExplainView{}, fault.New(fault.NotFound, "event %q is not among the latest %d that touched this participant; ask for it at /v1/campaigns/%s/events/{event}/explain", cutID(eventID), maxExplained, id)
+		return ExplainView{}, fault.New(fault.NotFound, "event %s is not among the latest %d that touched this participant; have it explained by itself, without the code", shownID(eventID), maxExplained)
 	}
-	return ExplainView{}, fault.New(fault.NotFound, "event %q did not touch this participant; it explains itself at /v1/campaigns/%s/events/{event}/explain", cutID(eventID), id)
+	return ExplainView{}, fault.New(fault.NotFound, "event %s did not touch this participant; have it explained by itself, without the code", shownID(eventID))
 }
 
 // ExplainEvent tells what one event led to, whoever it is of, and the first thing that stopped it.
@@ -104,7 +105,7 @@ func (e *Engine) event(ctx context.Context, id, eventID string) (event.Event, er
 	if err != nil {
 		return event.Event{}, err
 	}
-	unknown := fault.New(fault.NotFound, "campaign %q has no event %q; GET /v1/campaigns/%s/events lists them", id, cutID(eventID), id)
+	unknown := fault.New(fault.NotFound, "campaign %s has no event %s; GET /v1/campaigns/%s/events lists them", id, shownID(eventID), id)
 	if n := utf8.RuneCountInString(eventID); n == 0 || n > event.MaxID || !utf8.ValidString(eventID) {
 		return event.Event{}, unknown
 	}
@@ -116,6 +117,14 @@ func (e *Engine) event(ctx context.Context, id, eventID string) (event.Event, er
 		}
 	}
 	return event.Event{}, unknown
+}
+
+// shownID is an event's id in an error: quoted, and cut where no event can have it.
+func shownID(id string) string {
+	if utf8.RuneCountInString(id) > event.MaxID {
+		return fmt.Sprintf("%.64q…", id)
+	}
+	return strconv.Quote(id)
 }
 
 // tell explains events from their records.
