@@ -321,7 +321,7 @@ func (s *edge) watch(n int, seen []time.Time) {
 			Seq int64
 			ID  string
 		}
-		if err := s.db.Raw("SELECT seq, id FROM events WHERE campaign = 1 AND seq > ? ORDER BY seq", last).Scan(&rows).Error; err != nil {
+		if err := s.db.Raw("SELECT seq, id FROM journal WHERE campaign = 1 AND seq > ? AND outcome IS NOT NULL ORDER BY seq", last).Scan(&rows).Error; err != nil {
 			s.b.Fatal(err)
 		}
 		now := time.Now()

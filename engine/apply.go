@@ -9,13 +9,9 @@ import (
 	"sync"
 	"time"
 
-	"gorm.io/gorm"
-	"gorm.io/gorm/clause"
-
 	"kfactor/campaign"
 	"kfactor/engine/step"
 	"kfactor/event"
-	"kfactor/funnel"
 	"kfactor/internal/crash"
 	"kfactor/internal/database"
 	"kfactor/internal/fault"
@@ -39,41 +35,41 @@ const applyTimeout = 10 * time.Second
 // errOvertaken says that another writer moved the campaign on while a batch was worked out.
 var errOvertaken = fault.New(fault.Unavailable, "another writer was faster; try again in a moment")
 
-// applyBatch applies one batch of what is pending in a campaign and says whether there may be more.
-func (e *Engine) applyBatch(ctx context.Context, no int64) (more bool, err error) {
+// applyTurn applies what is pending in a campaign, batch after batch, until nothing is, the time is up, or another
+// campaign waits for its turn. more says that some may be left.
+func (e *Engine) applyTurn(ctx context.Context, no int64, until time.Time) (more bool, err error) {
 	unlock := e.applying.lock(no)
 	defer unlock()
 	// The campaigns take turns, so that one with a flood gets what the others leave.
-	applied := 0
 	giveBack, err := e.batches.Take(ctx, no)
 	if err != nil {
 		return false, err
 	}
-	defer func() { giveBack(applied) }()
+	w := &writer{Engine: e, no: no, most: batchSize}
+	defer func() { giveBack(w.applied) }()
 
-	began := time.Now()
-	limit := e.batches.Pieces(no, turnLength, leastBatch, batchSize)
-	for attempt := 0; ; attempt++ {
-		n, full, err := e.applyOnce(ctx, no, limit)
-		if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil && limit > 1 {
-			limit /= 10 // a slow database gets less at a time
-			continue
-		}
-		if errors.Is(err, errOvertaken) && attempt < 10 {
-			continue
+	for overtaken := 0; ; {
+		more, err := w.next(ctx)
+		if err == nil && (!more || time.Now().After(until) || e.batches.Waiting() > 0) {
+			if err = w.settle(); err == nil {
+				return more, nil
+			}
 		}
 		var bad poisonError
-		if errors.As(err, &bad) {
-			n, err = e.isolate(ctx, no, bad)
-			full = true
-		}
-		if err != nil {
+		switch {
+		case err == nil:
+			overtaken = 0
+		case errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil && w.most > 1:
+			w.most /= 10 // a slow database gets less at a time
+		case errors.Is(err, errOvertaken) && overtaken < 10:
+			overtaken++
+		case errors.As(err, &bad):
+			if err := w.isolate(ctx, bad.events); err != nil {
+				return false, fmt.Errorf("apply campaign %d: %w", no, err)
+			}
+		default:
 			return false, fmt.Errorf("apply campaign %d: %w", no, err)
 		}
-		if applied = n; n > 0 {
-			e.Metrics.Batch(n, time.Since(began))
-		}
-		return full, nil
 	}
 }
 
@@ -86,75 +82,209 @@ type poisonError struct {
 func (p poisonError) Error() string { return p.cause.Error() }
 func (p poisonError) Unwrap() error { return p.cause }
 
-// isolate goes through a batch that failed event by event. The one that fails alone is marked with its error and
-// has no effect; the others are applied.
-func (e *Engine) isolate(ctx context.Context, no int64, bad poisonError) (int, error) {
-	for i := range bad.events {
-		_, _, err := e.applyOnce(ctx, no, 1)
-		var alone poisonError
-		if errors.As(err, &alone) {
-			e.Log.Error("an event cannot be applied and is set aside", "campaign", no, "err", alone.cause)
-			err = e.fail(ctx, no, alone.cause)
-		}
-		if errors.Is(err, errOvertaken) {
-			return i, nil // somebody else goes on with it
-		}
-		if err != nil {
-			return i, err
-		}
-	}
-	return bad.events, nil
-}
-
-// fail marks the next pending event as failed.
-func (e *Engine) fail(ctx context.Context, no int64, cause error) error {
-	batch, err := e.read(ctx, no, 1)
-	if err != nil || len(batch.events) == 0 {
-		return err
-	}
-	batch.world.Fail(&batch.events[0], cause)
-	if err := e.save(ctx, batch); err != nil {
-		return err
-	}
-	e.applied(batch)
-	return nil
-}
-
-// batch is a campaign's row and the events to apply, with the world they touch.
+// batch is events to apply, with the world they touch.
 type batch struct {
-	row    campaignRow
+	row    campaignRow // as it stands before them
 	events []event.Event
 	more   bool // there may be events after these
 	world  *step.World
 }
 
-// applyOnce reads, decides and writes: at most limit events in one transaction. It gives how many it applied and
-// whether there may be more.
-func (e *Engine) applyOnce(ctx context.Context, no int64, limit int) (int, bool, error) {
-	ctx, cancel := context.WithTimeout(ctx, applyTimeout)
-	defer cancel()
-	defer func() {
-		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-			database.DropIdle(e.DB)
-		}
-	}()
-	b, err := e.read(ctx, no, limit)
-	if err != nil || len(b.events) == 0 {
-		return 0, false, err
+// writer applies the events of one campaign. While one batch is being saved it works out the next, over the people and
+// credits it has in memory by then: nobody else can have changed them, for another writer would have moved the campaign
+// on, and saving would fail. After any failure it begins with what is committed.
+type writer struct {
+	*Engine
+	no      int64
+	most    int         // events in a batch
+	world   *step.World // after the last batch that was worked out; nil: to be read, and nothing is being saved
+	saving  chan saved  // what becomes of the batch that is being saved; nil when none is
+	applied int         // events that are applied and committed
+}
+
+// saved is what became of a batch.
+type saved struct {
+	events int
+	err    error
+}
+
+// maxWorld is the number of people at which a writer begins with an empty world again.
+const maxWorld = 50_000
+
+// next works out one batch and begins to save it. more says that there may be another.
+func (w *writer) next(ctx context.Context) (more bool, err error) {
+	began := time.Now()
+	b, err := w.work(ctx)
+	var p prepared
+	if err == nil && len(b.events) > 0 {
+		p, err = prepare(w.DB, b, w.now())
 	}
-	if err := e.work(ctx, b); err != nil {
-		return 0, false, err
+	if before := w.settle(); before != nil {
+		return false, before
+	}
+	if err != nil {
+		w.world = nil
+		return false, err
+	}
+	if len(b.events) == 0 {
+		return false, nil
 	}
 	crash.Point("apply.before-save")
-	if err := e.save(ctx, b); err != nil {
-		if database.IsRefused(err) {
-			err = poisonError{len(b.events), err}
+	w.saving = make(chan saved, 1)
+	go func(became chan<- saved) {
+		err := w.saveBounded(ctx, p)
+		if err == nil {
+			crash.Point("apply.after-commit")
+			w.Metrics.Batch(len(b.events), time.Since(began))
+			w.announce(w.no, b.events)
 		}
-		return 0, false, err
+		became <- saved{len(b.events), err}
+	}(w.saving)
+	w.world.Written()
+	if step.Wide(b.events[0].Type) || len(w.world.People) > maxWorld {
+		err = w.settle()
+		w.world = nil
 	}
-	crash.Point("apply.after-commit")
-	e.applied(b)
-	return len(b.events), b.more, nil
+	return b.more, err
+}
+
+// settle waits for the batch that is being saved, if any.
+func (w *writer) settle() error {
+	if w.saving == nil {
+		return nil
+	}
+	became := <-w.saving
+	w.saving = nil
+	if became.err != nil {
+		w.world = nil
+		return became.err
+	}
+	w.applied += became.events
+	return nil
+}
+
+// saveBounded saves a batch in bounded time and says of a batch that the database refuses that it is poison.
+func (w *writer) saveBounded(ctx context.Context, p prepared) error {
+	ctx, done := w.bounded(ctx)
+	defer done()
+	err := w.save(ctx, p)
+	if database.IsRefused(err) {
+		err = poisonError{p.events, err}
+	}
+	return err
+}
+
+// bounded gives a try at the database an end, and lets idle connections go after one that took as long as that.
+func (w *writer) bounded(ctx context.Context) (context.Context, func()) {
+	ctx, cancel := context.WithTimeout(ctx, applyTimeout)
+	return ctx, func() {
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			database.DropIdle(w.DB)
+		}
+		cancel()
+	}
+}
+
+// work takes the next events and runs the rules over them.
+func (w *writer) work(ctx context.Context) (*batch, error) {
+	ctx, done := w.bounded(ctx)
+	defer done()
+	if w.world != nil {
+		b, err := w.read(ctx)
+		if err != nil || len(b.events) == 0 {
+			return b, err
+		}
+		if !step.Wide(b.events[0].Type) {
+			if err := w.load(ctx, b, nil); err != nil {
+				return nil, err
+			}
+			if decide(b) == nil {
+				return b, nil
+			}
+		}
+		// These need more than is at hand, or fail: that is found out over what is committed.
+		if err := w.settle(); err != nil {
+			return nil, err
+		}
+		w.world = nil
+	}
+	b, err := w.read(ctx)
+	if err != nil || len(b.events) == 0 {
+		return b, err
+	}
+	err = w.Engine.work(ctx, b)
+	w.world = b.world
+	return b, err
+}
+
+// read takes the next pending events. One that may touch everything comes alone.
+func (w *writer) read(ctx context.Context) (*batch, error) {
+	b := &batch{world: w.world}
+	if w.world != nil {
+		b.row = campaignRow{No: w.no, ID: w.world.ID, Seq: w.world.Campaign.Seq}
+	} else {
+		if err := w.DB.WithContext(ctx).Where("no = ?", w.no).Take(&b.row).Error; err != nil {
+			return nil, err
+		}
+		d, err := w.definition(ctx, w.no, b.row.Revision)
+		if err != nil {
+			return nil, err
+		}
+		b.world = newWorld(&b.row, d)
+	}
+	var err error
+	limit := min(w.most, w.batches.Pieces(w.no, turnLength, leastBatch, batchSize))
+	if b.events, err = pending(w.DB.WithContext(ctx), w.no, b.row.Seq, limit); err != nil {
+		return nil, err
+	}
+	b.more = len(b.events) == limit
+	if wide := slices.IndexFunc(b.events, func(ev event.Event) bool { return step.Wide(ev.Type) }); wide >= 0 && len(b.events) > 1 {
+		b.events, b.more = b.events[:max(wide, 1)], true
+	}
+	return b, nil
+}
+
+// isolate goes through n events, a batch that failed, one by one. The one that fails alone is marked with its error
+// and has no effect; the others are applied.
+func (w *writer) isolate(ctx context.Context, n int) error {
+	defer func(most int) { w.most = most }(w.most)
+	w.most = 1
+	for range n {
+		_, err := w.next(ctx)
+		if err == nil {
+			err = w.settle()
+		}
+		var alone poisonError
+		if errors.As(err, &alone) {
+			w.Log.Error("an event cannot be applied and is set aside", "campaign", w.no, "err", alone.cause)
+			err = w.fail(ctx, alone.cause)
+		}
+		if errors.Is(err, errOvertaken) {
+			return nil // somebody else goes on with it
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fail marks the next pending event as failed.
+func (w *writer) fail(ctx context.Context, cause error) error {
+	b, err := w.read(ctx)
+	if err != nil || len(b.events) == 0 {
+		return err
+	}
+	b.world.Fail(&b.events[0], cause)
+	p, err := prepare(w.DB, b, w.now())
+	if err != nil {
+		return err
+	}
+	if err := w.saveBounded(ctx, p); err != nil {
+		return err
+	}
+	w.announce(w.no, b.events)
+	return nil
 }
 
 // work loads what a batch touches and runs the rules over it. When they come upon somebody who is not loaded, it
@@ -202,36 +332,14 @@ func decide(b *batch) error {
 	return nil
 }
 
-// applied tells the metrics what was done, and those who wait for it.
-func (e *Engine) applied(b *batch) {
-	e.drains.applied(b.row.No, b.events)
+// announce says what is applied: to the metrics, and to those who wait for it.
+func (e *Engine) announce(no int64, events []event.Event) {
+	e.drains.applied(no, events)
 	now := e.now()
-	for i := range b.events {
-		ev := &b.events[i]
+	for i := range events {
+		ev := &events[i]
 		e.Metrics.Applied(string(ev.Outcome), time.Duration(now-ev.ReceivedAt)*time.Millisecond)
 	}
-}
-
-// read takes the campaign's row and the next pending events. An event that may touch everything comes alone.
-func (e *Engine) read(ctx context.Context, no int64, limit int) (*batch, error) {
-	db := e.DB.WithContext(ctx)
-	b := &batch{}
-	if err := db.Where("no = ?", no).Take(&b.row).Error; err != nil {
-		return nil, err
-	}
-	if err := db.Where("campaign = ? AND seq IS NULL", no).Order("pos").Limit(limit).Find(&b.events).Error; err != nil {
-		return nil, err
-	}
-	b.more = len(b.events) == limit
-	if wide := slices.IndexFunc(b.events, func(ev event.Event) bool { return step.Wide(ev.Type) }); wide >= 0 && len(b.events) > 1 {
-		b.events, b.more = b.events[:max(wide, 1)], true
-	}
-	d, err := e.definition(ctx, no, b.row.Revision)
-	if err != nil {
-		return nil, err
-	}
-	b.world = newWorld(&b.row, d)
-	return b, nil
 }
 
 // newWorld is a world in which nobody is loaded yet.
@@ -239,99 +347,8 @@ func newWorld(row *campaignRow, d *campaign.Definition) *step.World {
 	return &step.World{
 		Number: row.No, ID: row.ID, Campaign: &row.State, GrantsBefore: row.State.Grants, Definition: d,
 		Revisions: map[int]*campaign.Definition{}, People: map[int64]*campaign.Person{}, Owners: map[string]int64{},
-		Credits: map[step.CreditKey]*campaign.Credit{}, Shelves: map[string]*reward.Shelf{}, Grants: map[int64]*reward.Grant{},
+		Credits: map[step.CreditKey]*campaign.Credit{}, Shelves: map[string]*reward.Shelf{}, CreditsOf: map[int64]bool{}, Grants: map[int64]*reward.Grant{},
 	}
-}
-
-// save writes a batch in one transaction. The campaign's position is the guard: it moves only from where the batch
-// was read, so of two writers one wins and the other begins again.
-func (e *Engine) save(ctx context.Context, b *batch) error {
-	w := b.world
-	now := e.now()
-	var due *int64
-	if at := w.Campaign.DueAt(w.Definition); at != 0 {
-		due = &at
-	}
-	return database.Transact(ctx, e.DB, func(tx *gorm.DB) error {
-		moved := tx.Model(&campaignRow{}).Where("no = ? AND seq = ?", b.row.No, b.row.Seq).
-			Select("status", "revision", "seq", "due_at", "state", "updated_at").
-			Updates(&campaignRow{
-				Status: w.Campaign.Status, Revision: w.Campaign.Revision, Seq: w.Campaign.Seq, DueAt: due, State: *w.Campaign, UpdatedAt: now,
-			})
-		if moved.Error != nil {
-			return moved.Error
-		}
-		if moved.RowsAffected != 1 {
-			return errOvertaken
-		}
-		// One after the other: after a deadlock the transaction is gone, and nothing more may be written outside it.
-		for _, write := range []func() error{
-			func() error {
-				return database.Upsert(tx, w.ChangedPeople(), []string{"campaign", "person"},
-					[]string{"code", "inviter", "depth", "score", "scored_seq", "joined_at", "facts"})
-			},
-			func() error {
-				return database.Upsert(tx, w.ChangedCredits(), []string{"campaign", "person", "task", "n"},
-					[]string{"owner", "state", "on_at", "off_at", "due_at", "ref", "event"})
-			},
-			func() error {
-				return database.Upsert(tx, w.ChangedShelves(), []string{"campaign", "reward"},
-					[]string{"stock", "granted", "delivered", "waitlisted", "coupons", "coupons_used"})
-			},
-			func() error { return saveGrants(tx, w.ChangedGrants(), w.GrantsBefore) },
-			func() error { return create(tx, w.Entries()) },
-			func() error { return addCounters(tx, w.Counters()) },
-			func() error {
-				return database.Upsert(tx, b.events, []string{"pos"}, []string{"seq", "owner", "outcome", "detail", "hash"})
-			},
-		} {
-			if err := write(); err != nil {
-				return err
-			}
-			crash.Point("apply.half-saved")
-		}
-		crash.Point("apply.before-commit")
-		return nil
-	})
-}
-
-// saveGrants writes grants: those numbered after the last one before the batch are new and must not meet another of
-// the same person, tier and reward.
-func saveGrants(tx *gorm.DB, grants []reward.Grant, before int64) error {
-	fresh := slices.IndexFunc(grants, func(g reward.Grant) bool { return g.No > before }) // they come in order
-	if fresh < 0 {
-		fresh = len(grants)
-	}
-	err := database.Upsert(tx, grants[:fresh], []string{"campaign", "no"},
-		[]string{"state", "reason", "cost", "points", "coupon", "promised_by", "delivered_by", "updated_at"})
-	if err != nil {
-		return err
-	}
-	return create(tx, grants[fresh:])
-}
-
-// create inserts rows that must not be there yet.
-func create[T any](tx *gorm.DB, rows []T) error {
-	if len(rows) == 0 {
-		return nil
-	}
-	return tx.CreateInBatches(rows, 1000).Error
-}
-
-// addCounters adds increments to the funnel's counters.
-func addCounters(tx *gorm.DB, counters []funnel.Counter) error {
-	if len(counters) == 0 {
-		return nil
-	}
-	added := map[string]any{"events": gorm.Expr("events + VALUES(events)"), "users": gorm.Expr("users + VALUES(users)")}
-	if database.Dialect(tx) == database.SQLite {
-		added = map[string]any{
-			"events": gorm.Expr("funnel_counters.events + excluded.events"),
-			"users":  gorm.Expr("funnel_counters.users + excluded.users"),
-		}
-	}
-	key := []clause.Column{{Name: "campaign"}, {Name: "stage"}, {Name: "day"}, {Name: "variant"}, {Name: "depth"}, {Name: "source"}}
-	return tx.Clauses(clause.OnConflict{Columns: key, DoUpdates: clause.Assignments(added)}).CreateInBatches(counters, 500).Error
 }
 
 // campaignLocks lets one goroutine of this process at a time work on a campaign; between processes the guard decides.

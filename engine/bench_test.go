@@ -142,7 +142,7 @@ func credited(b *testing.B, db *gorm.DB, redisURL string) float64 {
 	took := time.Since(began)
 
 	var n int64
-	db.Raw("SELECT COUNT(*) FROM events WHERE outcome = 'credited'").Scan(&n)
+	db.Raw("SELECT COUNT(*) FROM outcomes WHERE outcome = 'credited'").Scan(&n)
 	if int(n) != len(events) {
 		b.Fatalf("%d of %d events were credited", n, len(events))
 	}
@@ -196,7 +196,7 @@ func waitApplied(b *testing.B, db *gorm.DB) {
 	b.Helper()
 	for deadline := time.Now().Add(2 * time.Minute); ; {
 		var pending []int64 // looked for by the index, so that watching costs nothing
-		if err := db.Raw("SELECT pos FROM events WHERE campaign = 1 AND seq IS NULL LIMIT 1").Scan(&pending).Error; err != nil {
+		if err := db.Raw("SELECT t.seq FROM tails t JOIN campaigns c ON c.no = t.campaign WHERE t.seq > c.seq LIMIT 1").Scan(&pending).Error; err != nil {
 			b.Fatal(err)
 		}
 		if len(pending) == 0 {

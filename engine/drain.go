@@ -187,7 +187,7 @@ func (e *Engine) runDrain(no int64) {
 		if len(asked) == 0 {
 			return
 		}
-		_, err := e.applyBatch(ctx, no)
+		_, err := e.applyShare(ctx, no)
 		if err == nil {
 			err = e.appliedElsewhere(ctx, no, asked)
 		}
@@ -223,7 +223,7 @@ func (e *Engine) appliedElsewhere(ctx context.Context, no int64, asked []*awaite
 		var done []event.Event
 		for _, row := range rows {
 			there[row.ID] = true
-			if row.Seq != nil {
+			if row.Outcome != "" {
 				done = append(done, row)
 			}
 		}

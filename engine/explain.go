@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -150,7 +151,7 @@ func (e *Engine) touching(ctx context.Context, c known, p *campaign.Person) ([]e
 	var rows []event.Event
 	for _, column := range []string{"person", "owner"} {
 		var part []event.Event
-		err := db.Where("campaign = ? AND "+column+" = ? AND seq IS NOT NULL", c.no, p.Person).Order("seq DESC").Limit(maxExplained + 1).Find(&part).Error
+		err := db.Where("campaign = ? AND "+column+" = ? AND outcome <> ''", c.no, p.Person).Order("seq DESC").Limit(maxExplained + 1).Find(&part).Error
 		if err != nil {
 			return nil, false, err
 		}
@@ -161,9 +162,9 @@ func (e *Engine) touching(ctx context.Context, c known, p *campaign.Person) ([]e
 		return nil, false, err
 	}
 	rows = append(rows, others...)
-	rows = slices.DeleteFunc(rows, func(r event.Event) bool { return r.Seq == nil })
-	slices.SortFunc(rows, func(a, b event.Event) int { return int(*a.Seq - *b.Seq) })
-	rows = slices.CompactFunc(rows, func(a, b event.Event) bool { return a.Pos == b.Pos })
+	rows = slices.DeleteFunc(rows, func(r event.Event) bool { return r.Outcome == "" })
+	slices.SortFunc(rows, func(a, b event.Event) int { return cmp.Compare(a.Seq, b.Seq) })
+	rows = slices.CompactFunc(rows, func(a, b event.Event) bool { return a.Seq == b.Seq })
 	if len(rows) > maxExplained {
 		return rows[len(rows)-maxExplained:], true, nil
 	}

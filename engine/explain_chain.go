@@ -251,8 +251,8 @@ func (s *story) stopAtNotLive(c *chain) {
 	starts, ends := s.d.Schedule.Starts, s.d.Schedule.Ends
 	at := time.UnixMilli(s.src.Time)
 	status := campaign.Draft
-	if s.e.Seq != nil {
-		_, status = s.history.at(*s.e.Seq)
+	if s.e.Outcome != "" {
+		_, status = s.history.at(s.e.Seq)
 	}
 	over := words{"What happens after the end does not count; nothing changes that.", "结束之后的行为不计入,无法补记。"}
 	switch {

@@ -15,7 +15,7 @@ func (r *records) tellEvent(e *event.Event) []ExplainedChain {
 	chains := []ExplainedChain{}
 	detail, err := e.Details()
 	switch {
-	case e.Seq == nil:
+	case e.Outcome == "":
 		c := &chain{}
 		return append(chains, c.end())
 	case err != nil || e.Outcome == event.Failed:
@@ -165,7 +165,7 @@ func (r *records) tellGrants(e *event.Event, detail event.Detail, told map[int64
 
 // sumUp says in a few sentences what an event led to, and what has become of that.
 func (r *records) sumUp(e *event.Event, chains []ExplainedChain) words {
-	if e.Seq == nil {
+	if e.Outcome == "" {
 		return words{"Accepted and safe; it is applied within moments.", "已接收并保存,片刻后处理。"}
 	}
 	detail, err := e.Details()

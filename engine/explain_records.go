@@ -83,7 +83,7 @@ var statuses = map[string]campaign.Status{
 // the few that concern the campaign among millions.
 func turns(db *gorm.DB, no int64) (history, error) {
 	var rows []event.Event
-	err := db.Where("campaign = ? AND system = ? AND id >= ? AND id < ? AND seq IS NOT NULL", no, true, "campaign.", "campaign/").
+	err := db.Where("campaign = ? AND system = ? AND id >= ? AND id < ? AND outcome <> ''", no, true, "campaign.", "campaign/").
 		Order("seq").Find(&rows).Error
 	if err != nil {
 		return nil, err
@@ -93,7 +93,7 @@ func turns(db *gorm.DB, no int64) (history, error) {
 		if r.Outcome != event.Applied {
 			continue
 		}
-		t := turn{seq: *r.Seq, status: statuses[r.Type]}
+		t := turn{seq: r.Seq, status: statuses[r.Type]}
 		if r.Type == event.Revised {
 			var o step.Order
 			if r.Data != nil {
@@ -148,10 +148,10 @@ func (e *Engine) gather(ctx context.Context, c known, events []event.Event, abou
 
 // revision is the one in force when an event was applied; of one that still waits, the one that is now.
 func (r *records) revision(e *event.Event) int {
-	if e.Seq == nil {
+	if e.Outcome == "" {
 		return r.row.Revision
 	}
-	revision, _ := r.history.at(*e.Seq)
+	revision, _ := r.history.at(e.Seq)
 	return revision
 }
 

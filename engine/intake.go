@@ -3,8 +3,6 @@ package engine
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -360,43 +358,46 @@ func (e *Engine) wake(ctx context.Context, no int64) {
 	}
 }
 
-// commit writes drafts in one transaction: who they are about, then what happened.
+// commit writes drafts in one transaction: who they are about, then what happened. Most often none of them is in the
+// journal yet, which their key says when they are written; when it says otherwise, all is done again with a look first.
 func (in *intake) commit(ctx context.Context, drafts []*draft) error {
-	for _, d := range drafts {
-		d.Receipt = receipt()
-	}
 	found := map[lookup]int64{}
-	err := database.Transact(ctx, in.engine.DB, func(tx *gorm.DB) error {
-		clear(found)
-		if err := in.identify(tx, drafts, found); err != nil {
-			return err
-		}
-		if err := reserveCodes(tx, drafts); err != nil {
-			return err
-		}
-		crash.Point("intake.half-written")
-		rows := make([]event.Event, 0, len(drafts))
-		for _, d := range drafts {
-			if d.extras != nil {
-				if err := d.extras(tx, d); err != nil {
-					return err
+	write := func(number func(tx *gorm.DB, drafts []*draft) ([]*draft, error)) error {
+		return database.Transact(ctx, in.engine.DB, func(tx *gorm.DB) error {
+			clear(found)
+			if err := in.identify(tx, drafts, found); err != nil {
+				return err
+			}
+			if err := reserveCodes(tx, drafts); err != nil {
+				return err
+			}
+			for _, d := range drafts {
+				if d.extras != nil {
+					if err := d.extras(tx, d); err != nil {
+						return err
+					}
 				}
 			}
-			rows = append(rows, d.Event)
-		}
-		written, err := database.InsertNew(tx, rows)
-		if err != nil {
-			return err
-		}
-		crash.Point("intake.before-commit")
-		for _, d := range drafts {
-			d.fresh = true
-		}
-		if int(written) == len(drafts) {
+			crash.Point("intake.half-written")
+			fresh, err := number(tx, drafts)
+			if err != nil {
+				return err
+			}
+			rows := make([]accepted, 0, len(fresh))
+			for _, d := range fresh {
+				rows = append(rows, acceptedRow(&d.Event))
+			}
+			if err := database.Insert(tx, rows); err != nil {
+				return err
+			}
+			crash.Point("intake.before-commit")
 			return nil
-		}
-		return markDuplicates(tx, drafts)
-	})
+		})
+	}
+	err := write(numberAll)
+	if database.IsDuplicate(err) {
+		err = write(numberFresh)
+	}
 	if err != nil {
 		var known *fault.Error
 		if errors.As(err, &known) {
@@ -405,43 +406,6 @@ func (in *intake) commit(ctx context.Context, drafts []*draft) error {
 		return fault.Wrap(fault.Unavailable, err, "the events could not be written; send the same again")
 	}
 	in.people.add(found)
-	return nil
-}
-
-// receipt is a random mark: a row that carries it was written by this call.
-func receipt() int64 {
-	var raw [8]byte
-	rand.Read(raw[:])
-	return int64(binary.BigEndian.Uint64(raw[:]) >> 1)
-}
-
-// markDuplicates finds which drafts were there before, by the receipts of the rows that are there now.
-func markDuplicates(tx *gorm.DB, drafts []*draft) error {
-	type place struct {
-		campaign int64
-		system   bool
-		id       string
-	}
-	wanted := map[int64][]string{}
-	for _, d := range drafts {
-		wanted[d.Campaign] = append(wanted[d.Campaign], d.ID)
-	}
-	receipts := map[place]int64{}
-	for campaign, ids := range wanted {
-		for part := range slices.Chunk(ids, 1000) {
-			var rows []event.Event
-			err := tx.Select("campaign", "system", "id", "receipt").Where("campaign = ? AND id IN ?", campaign, part).Find(&rows).Error
-			if err != nil {
-				return err
-			}
-			for _, r := range rows {
-				receipts[place{r.Campaign, r.System, r.ID}] = r.Receipt
-			}
-		}
-	}
-	for _, d := range drafts {
-		d.fresh = receipts[place{d.Campaign, d.System, d.ID}] == d.Receipt
-	}
 	return nil
 }
 

@@ -13,6 +13,7 @@ import (
 	"gorm.io/gorm"
 
 	"kfactor/engine"
+	"kfactor/event"
 	"kfactor/internal/database/databasetest"
 	"kfactor/internal/fault"
 )
@@ -212,6 +213,22 @@ func TestAcceptFromEverywhereAtOnce(t *testing.T) {
 	})
 }
 
+// slip puts an event into the journal that intake would not take.
+func slip(t *testing.T, db *gorm.DB, e event.Event) {
+	t.Helper()
+	err := db.Transaction(func(tx *gorm.DB) error {
+		if err := tx.Exec("UPDATE tails SET seq = seq + 1 WHERE campaign = ?", e.Campaign).Error; err != nil {
+			return err
+		}
+		return tx.Exec("INSERT INTO events (campaign, seq, system, id, type, person, code, time, received_at, data)"+
+			" SELECT campaign, seq, ?, ?, ?, ?, ?, ?, ?, ? FROM tails WHERE campaign = ?",
+			e.System, e.ID, e.Type, e.Person, e.Code, e.Time, e.ReceivedAt, e.Data, e.Campaign).Error
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestAPoisonousEvent(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, db *gorm.DB) {
@@ -227,13 +244,8 @@ func TestAPoisonousEvent(t *testing.T) {
 			}
 		}
 		accept(0, 5)
-		poison := map[string]any{
-			"campaign": 1, "system": false, "id": "poison", "type": "subscribe", "person": 1, "code": "", "time": h.clock.Now().UnixMilli(),
-			"received_at": h.clock.Now().UnixMilli(), "data": "{not json", "receipt": 1,
-		}
-		if err := db.Table("events").Create(poison).Error; err != nil {
-			t.Fatal(err)
-		}
+		now, broken := h.clock.Now().UnixMilli(), "{not json"
+		slip(t, db, event.Event{Campaign: 1, ID: "poison", Type: "subscribe", Person: 1, Time: now, ReceivedAt: now, Data: &broken})
 		accept(5, 10)
 		for _, e := range h.settled(id) {
 			switch {

@@ -16,7 +16,8 @@ import (
 )
 
 // load brings into memory what the events of a batch may touch, in few queries: the people who act, the owners of the
-// codes they name, the people those point to, the actors' credits, the rewards.
+// codes they name, the people those point to, the actors' credits, the rewards. What is in memory already stays as it
+// is, for it may be newer than what is stored.
 func (e *Engine) load(ctx context.Context, b *batch, missing []int64) error {
 	l := loader{Engine: e, db: e.DB.WithContext(ctx), batch: b, world: b.world, no: b.row.No}
 	people := slices.Clone(missing)
@@ -30,8 +31,8 @@ func (e *Engine) load(ctx context.Context, b *batch, missing []int64) error {
 			people = append(people, ev.Person)
 			actors[ev.Person] = true
 		}
-		if ev.Code != "" {
-			codes = append(codes, strings.ToUpper(ev.Code))
+		if code := strings.ToUpper(ev.Code); code != "" && b.world.Owners[code] == 0 {
+			codes = append(codes, code)
 		}
 		if !ev.System {
 			for t := range tasksTakingBack(b.world.Definition, ev.Type) {
@@ -126,9 +127,13 @@ func (l *loader) credits(actors []int64, refunds map[string][]int64) error {
 	add := func(rows []campaign.Credit) {
 		for i := range rows {
 			c := &rows[i]
-			l.world.Credits[step.CreditKey{Person: c.Person, Task: c.Task, N: c.N}] = c
+			key := step.CreditKey{Person: c.Person, Task: c.Task, N: c.N}
+			if l.world.Credits[key] == nil {
+				l.world.Credits[key] = c
+			}
 		}
 	}
+	actors = slices.DeleteFunc(actors, func(person int64) bool { return l.world.CreditsOf[person] })
 	slices.Sort(actors)
 	for part := range slices.Chunk(actors, inChunk) {
 		var rows []campaign.Credit
@@ -136,6 +141,9 @@ func (l *loader) credits(actors []int64, refunds map[string][]int64) error {
 			return err
 		}
 		add(rows)
+		for _, person := range part {
+			l.world.CreditsOf[person] = true
+		}
 	}
 	for task, people := range refunds {
 		slices.Sort(people)
@@ -151,6 +159,9 @@ func (l *loader) credits(actors []int64, refunds map[string][]int64) error {
 }
 
 func (l *loader) shelves() error {
+	if len(l.world.Shelves) > 0 {
+		return nil
+	}
 	var rows []reward.Shelf
 	if err := l.db.Where("campaign = ?", l.no).Find(&rows).Error; err != nil {
 		return err

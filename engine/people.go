@@ -441,7 +441,7 @@ func (e *Engine) addCoupons(codes []string, o step.Order, imported *int) func(*g
 		}
 		data := string(text)
 		d.Data = &data
-		err = create(tx, rows)
+		err = database.Insert(tx, rows)
 		if database.IsDuplicate(err) {
 			return fault.New(fault.Conflict, "another import is under way; try again in a moment")
 		}

@@ -7,13 +7,11 @@ import (
 	"encoding/csv"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
-
-	"gorm.io/gorm"
 
 	"kfactor/campaign"
 	"kfactor/engine/step"
@@ -24,7 +22,7 @@ import (
 	"kfactor/reward"
 )
 
-// Events lists a campaign's journal: what is applied by its position, then what is pending by its arrival.
+// Events lists a campaign's journal in order; what is pending comes last.
 func (e *Engine) Events(ctx context.Context, id string, system bool, page Page, names bool) (List[EventView], error) {
 	list := List[EventView]{Items: []EventView{}}
 	c, err := e.campaign(ctx, id)
@@ -35,70 +33,26 @@ func (e *Engine) Events(ctx context.Context, id string, system bool, page Page, 
 	if err != nil {
 		return list, err
 	}
-	// A cursor holds the last position that was shown, and the last arrival that was shown while it was pending.
-	var seq, pos int64
+	var seq int64
 	if after != "" {
-		if _, err := fmt.Sscanf(after, "%d.%d", &seq, &pos); err != nil {
+		if seq, err = strconv.ParseInt(after, 10, 64); err != nil {
 			return list, badCursor()
 		}
 	}
-	db := e.DB.WithContext(ctx).Where("campaign = ? AND pos > ?", c.no, pos).Limit(page.limit() + 1)
+	db := e.DB.WithContext(ctx).Where("campaign = ? AND seq > ?", c.no, seq)
 	if !system {
 		db = db.Where("system = ?", false)
 	}
-	// What is pending is read first: an event that is applied between the two reads is then met twice and shown once.
-	// The other way round it would be missed.
-	var pending []event.Event
-	if err := db.Session(&gorm.Session{}).Where("seq IS NULL").Order("pos").Find(&pending).Error; err != nil {
+	var rows []event.Event
+	if err := db.Order("seq").Limit(page.limit() + 1).Find(&rows).Error; err != nil {
 		return list, err
-	}
-	rows, err := e.appliedAfter(ctx, db, c.no, seq, page.limit()+1)
-	if err != nil {
-		return list, err
-	}
-	applied := map[int64]bool{}
-	for _, r := range rows {
-		applied[r.Pos] = true
-	}
-	for _, r := range pending {
-		if !applied[r.Pos] {
-			rows = append(rows, r)
-		}
 	}
 	if n := page.limit(); len(rows) > n {
 		rows = rows[:n]
-		for _, r := range rows {
-			if r.Seq != nil {
-				seq = *r.Seq
-			} else {
-				pos = r.Pos
-			}
-		}
-		list.Next = base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, "%d.%d", seq, pos))
+		list.Next = base64.RawURLEncoding.EncodeToString(strconv.AppendInt(nil, rows[n-1].Seq, 10))
 	}
 	list.Items, err = e.eventViews(ctx, rows, names)
 	return list, err
-}
-
-// appliedAfter gives the first n of what db selects of a campaign's journal after a position. It looks between two
-// bounds, further apart each time: of a range without an end MariaDB reads all that lies before it.
-func (e *Engine) appliedAfter(ctx context.Context, db *gorm.DB, no, seq int64, n int) ([]event.Event, error) {
-	var end int64
-	err := e.DB.WithContext(ctx).Model(&event.Event{}).Where("campaign = ?", no).Select("COALESCE(MAX(seq), 0)").Scan(&end).Error
-	if err != nil {
-		return nil, err
-	}
-	var rows []event.Event
-	for width := int64(n); seq < end && len(rows) < n; width *= 4 {
-		var part []event.Event
-		err := db.Session(&gorm.Session{}).Where("seq BETWEEN ? AND ?", seq+1, seq+width).Order("seq").Limit(n - len(rows)).Find(&part).Error
-		if err != nil {
-			return nil, err
-		}
-		rows = append(rows, part...)
-		seq += width
-	}
-	return rows, nil
 }
 
 // eventViews shows journal rows.
@@ -119,13 +73,14 @@ func (e *Engine) eventViews(ctx context.Context, rows []event.Event, names bool)
 	for i := range rows {
 		r := &rows[i]
 		v := EventView{
-			ID: r.ID, Type: r.Type, User: known[r.Person].user, Code: shownCode(r.Code), Time: moment(r.Time), Seq: r.Seq,
+			ID: r.ID, Type: r.Type, User: known[r.Person].user, Code: shownCode(r.Code), Time: moment(r.Time),
 			Outcome: string(r.Outcome), System: r.System,
 		}
 		if r.Data != nil && names && json.Valid([]byte(*r.Data)) { // one row that is no JSON must not hide the journal
 			v.Data = json.RawMessage(*r.Data)
 		}
-		if r.Seq != nil {
+		if r.Outcome != "" {
+			v.Seq = &r.Seq
 			v.Detail = why(r, names).en
 		}
 		views = append(views, v)

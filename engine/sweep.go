@@ -132,15 +132,15 @@ func (e *Engine) catchUp(ctx context.Context, most time.Duration) error {
 func (e *Engine) waiting(ctx context.Context) (numbers []int64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, applyTimeout)
 	defer cancel()
-	err = e.DB.WithContext(ctx).Raw("SELECT c.no FROM campaigns c WHERE EXISTS (SELECT 1 FROM events e WHERE e.campaign = c.no AND e.seq IS NULL) ORDER BY c.no LIMIT 1000").
+	err = e.DB.WithContext(ctx).Raw("SELECT c.no FROM campaigns c JOIN tails t ON t.campaign = c.no WHERE t.seq > c.seq ORDER BY c.no LIMIT 1000").
 		Scan(&numbers).Error
 	return numbers, err
 }
 
 // applyShare applies what is pending for the length of a share, and says whether there may be more.
 func (e *Engine) applyShare(ctx context.Context, no int64) (more bool, err error) {
-	for began := time.Now(); time.Since(began) < share; {
-		if more, err = e.applyBatch(ctx, no); err != nil || !more {
+	for until := time.Now().Add(share); time.Now().Before(until); {
+		if more, err = e.applyTurn(ctx, no, until); err != nil || !more {
 			return false, err
 		}
 	}

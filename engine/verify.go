@@ -121,8 +121,8 @@ func (e *Engine) verifyCampaign(ctx context.Context, no int64, report *VerifyRep
 		if whole, err := r.run(ctx); err != nil || !whole {
 			return err
 		}
-		if r.again.Seq != r.row.Seq {
-			r.problem("journal: it ends at event %d, the campaign stands at %d", r.again.Seq, r.row.Seq)
+		if err := r.beyond(); err != nil {
+			return err
 		}
 		return r.compare(scratch.WithContext(ctx))
 	}, snapshot)
@@ -145,23 +145,21 @@ func (r *replay) run(ctx context.Context) (whole bool, err error) {
 		return false, err
 	}
 	var end int64
-	err = r.real.Model(&event.Event{}).Where("campaign = ?", r.row.No).Select("COALESCE(MAX(seq), 0)").Scan(&end).Error
-	if err != nil {
+	if err := r.real.Model(&campaignRow{}).Where("no = ?", r.row.No).Select("seq").Scan(&end).Error; err != nil {
 		return false, err
 	}
 	for last := r.again.Seq; last < end; {
-		// Between two bounds: of a range without an end MariaDB reads all that lies before it.
 		var stored []event.Event
-		err := r.real.Where("campaign = ? AND seq BETWEEN ? AND ?", r.row.No, last+1, last+batchSize).Order("seq").Limit(batchSize).Find(&stored).Error
+		err := r.real.Where("campaign = ? AND seq BETWEEN ? AND ?", r.row.No, last+1, min(last+batchSize, end)).Order("seq").Find(&stored).Error
 		if err != nil {
 			return false, err
 		}
 		there := 0
-		for there < len(stored) && *stored[there].Seq == last+1 {
+		for there < len(stored) && stored[there].Seq == last+1 {
 			there++
 			last++
 		}
-		if there < len(stored) || there < batchSize && last < end {
+		if there < batchSize && last < end {
 			r.problem("journal: event %d is missing", last+1)
 			return false, nil
 		}
@@ -179,6 +177,22 @@ func (r *replay) run(ctx context.Context) (whole bool, err error) {
 	return true, nil
 }
 
+// beyond looks for what is numbered after the last event: outcomes of events that are not applied, and events that
+// intake did not number.
+func (r *replay) beyond() error {
+	var ends struct{ Outcomes, Events, Tail int64 }
+	err := r.real.Raw("SELECT (SELECT COALESCE(MAX(seq), 0) FROM outcomes WHERE campaign = @no) AS outcomes,"+
+		" (SELECT COALESCE(MAX(seq), 0) FROM events WHERE campaign = @no) AS events,"+
+		" (SELECT COALESCE(MAX(seq), 0) FROM tails WHERE campaign = @no) AS tail", sql.Named("no", r.row.No)).Scan(&ends).Error
+	if ends.Outcomes > r.row.Seq {
+		r.problem("journal: event %d has an outcome, the campaign stands at %d", ends.Outcomes, r.row.Seq)
+	}
+	if ends.Events != ends.Tail {
+		r.problem("journal: it ends at event %d, the last one accepted is %d", ends.Events, ends.Tail)
+	}
+	return err
+}
+
 // definitions copies those the journal refers to, a few at a time, since they may be large.
 func (r *replay) definitions() error {
 	var known int
@@ -193,7 +207,7 @@ func (r *replay) definitions() error {
 		if len(rows) == 0 {
 			return nil
 		}
-		if err := create(r.DB, rows); err != nil {
+		if err := database.Insert(r.DB, rows); err != nil {
 			return err
 		}
 		known = rows[len(rows)-1].Revision
@@ -251,7 +265,7 @@ func (r *replay) batch(ctx context.Context, stored []event.Event) (int, error) {
 		if !errors.As(err, &unfit) {
 			return 0, err
 		}
-		r.problem("journal: events %d to %d cannot be replayed: %v", *stored[0].Seq, *stored[len(stored)-1].Seq, unfit.cause)
+		r.problem("journal: events %d to %d cannot be replayed: %v", stored[0].Seq, stored[len(stored)-1].Seq, unfit.cause)
 		return 0, nil
 	}
 	for i := range stored {
@@ -261,7 +275,11 @@ func (r *replay) batch(ctx context.Context, stored []event.Event) (int, error) {
 
 	n := len(stored)
 	b.events = nil // the scratch needs no journal
-	if err := r.save(ctx, b); err != nil {
+	p, err := prepare(r.DB, b, r.now())
+	if err != nil {
+		return 0, err
+	}
+	if err := r.save(ctx, p); err != nil {
 		return 0, err
 	}
 	row.Status, row.Revision, row.Seq, row.State = b.row.State.Status, b.row.State.Revision, b.row.State.Seq, b.row.State
@@ -279,14 +297,14 @@ func (r *replay) compareEvent(stored, again *event.Event) {
 	}
 	switch {
 	case stored.Outcome != again.Outcome:
-		r.problem("event %d (%s): the outcome %q is stored, %q follows from the journal", *stored.Seq, stored.ID, stored.Outcome, again.Outcome)
+		r.problem("event %d (%s): the outcome %q is stored, %q follows from the journal", stored.Seq, stored.ID, stored.Outcome, again.Outcome)
 	case stored.Owner != again.Owner:
-		r.problem("event %d (%s): the inviter %d is stored, %d follows from the journal", *stored.Seq, stored.ID, stored.Owner, again.Owner)
+		r.problem("event %d (%s): the inviter %d is stored, %d follows from the journal", stored.Seq, stored.ID, stored.Owner, again.Owner)
 	case text(stored.Detail) != text(again.Detail):
-		r.problem("event %d (%s): the detail %s is stored, %s follows from the journal", *stored.Seq, stored.ID, text(stored.Detail), text(again.Detail))
+		r.problem("event %d (%s): the detail %s is stored, %s follows from the journal", stored.Seq, stored.ID, text(stored.Detail), text(again.Detail))
 	case string(stored.Hash) != string(again.Hash):
 		if len(r.report.Problems) < maxProblems {
-			r.problem("event %d (%s): the hash is not that of the event; it or one before it was changed", *stored.Seq, stored.ID)
+			r.problem("event %d (%s): the hash is not that of the event; it or one before it was changed", stored.Seq, stored.ID)
 		}
 	}
 }

@@ -33,6 +33,10 @@ func TestVerify(t *testing.T) {
 			"event": {
 				"UPDATE events SET time = time + 1 WHERE seq = 20", "UPDATE events SET time = time - 1 WHERE seq = 20",
 			},
+			"inviter": {"UPDATE outcomes SET owner = owner + 1 WHERE seq = 20", "UPDATE outcomes SET owner = owner - 1 WHERE seq = 20"},
+			"the last one accepted": {
+				"UPDATE tails SET seq = seq - 1", "UPDATE tails SET seq = seq + 1",
+			},
 			"journal: event 30 is missing": {
 				"UPDATE events SET seq = 100000 WHERE seq = 30", "UPDATE events SET seq = 30 WHERE seq = 100000",
 			},

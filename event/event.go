@@ -18,8 +18,8 @@ const (
 
 // Event is one fact in a campaign's journal.
 type Event struct {
-	Pos        int64  `gorm:"primaryKey;autoIncrement"` // order of arrival over all campaigns, with gaps
 	Campaign   int64  // internal number of the campaign
+	Seq        int64  // position in the campaign's journal, gapless from 1, in the order of acceptance
 	System     bool   // the engine's own: joins, life cycle, decisions, time that passed
 	ID         string // unique in its campaign among events of its kind (outside or system)
 	Type       string
@@ -28,13 +28,14 @@ type Event struct {
 	Time       int64   // when it happened, UTC milliseconds
 	ReceivedAt int64   // when it was accepted, UTC milliseconds: the only clock that rules may read
 	Data       *string // JSON object; nil for none
-	Receipt    int64   // random mark of the intake that wrote the row: tells a fresh row from one that was there
-	Seq        *int64  // position in the campaign's journal, gapless from 1; nil until applied
 	Owner      int64   // the inviter whom the rules looked at; 0 for none
-	Outcome    Outcome
+	Outcome    Outcome // "" until applied
 	Detail     *string // JSON of Detail; nil for nothing to add
 	Hash       []byte  // chains applied events, see Chain
 }
+
+// TableName is the view of what was accepted beside what applying made of it.
+func (Event) TableName() string { return "journal" }
 
 // Types of the engine's own events. Their names hold a dot, which no type from outside can.
 const (
@@ -138,7 +139,7 @@ func Chain(before []byte, e *Event) []byte {
 	text("kfactor event 1")
 	text(string(before))
 	number(e.Campaign)
-	number(*e.Seq)
+	number(e.Seq)
 	if e.System {
 		text("system")
 	} else {

@@ -56,12 +56,12 @@ func clean(t *testing.T, e *engine.Engine, db *gorm.DB, fans int) {
 		t.Errorf("ledger: %v %q", err, report.Problems)
 	}
 	for query, want := range map[string]int{
-		"SELECT COUNT(*) FROM events WHERE type = 'subscribe' AND outcome = 'credited'": fans,
-		"SELECT COUNT(*) FROM events WHERE type = 'subscribe'":                          fans,
-		"SELECT COUNT(*) FROM events WHERE seq IS NULL":                                 0,
-		"SELECT COUNT(*) - MAX(seq) FROM events":                                        0,
-		"SELECT COUNT(*) FROM credits WHERE task = 'stay' AND state = 'held'":           0,
-		"SELECT COUNT(*) FROM credits WHERE task = 'stay'":                              fans,
+		"SELECT COUNT(*) FROM journal WHERE type = 'subscribe' AND outcome = 'credited'": fans,
+		"SELECT COUNT(*) FROM events WHERE type = 'subscribe'":                           fans,
+		"SELECT COUNT(*) FROM journal WHERE outcome IS NULL":                             0,
+		"SELECT COUNT(*) - MAX(seq) FROM events":                                         0,
+		"SELECT COUNT(*) FROM credits WHERE task = 'stay' AND state = 'held'":            0,
+		"SELECT COUNT(*) FROM credits WHERE task = 'stay'":                               fans,
 	} {
 		var n int
 		if err := db.Raw(query).Scan(&n).Error; err != nil || n != want {
@@ -168,7 +168,7 @@ func TestAFullDatabaseFile(t *testing.T) {
 	}
 	for deadline := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
 		var left int
-		if err := db.Raw("SELECT (SELECT COUNT(*) FROM events WHERE seq IS NULL) + (SELECT COUNT(*) FROM credits WHERE state = 'held')").Scan(&left).Error; err != nil {
+		if err := db.Raw("SELECT (SELECT COUNT(*) FROM journal WHERE outcome IS NULL) + (SELECT COUNT(*) FROM credits WHERE state = 'held')").Scan(&left).Error; err != nil {
 			t.Fatal(err)
 		}
 		if left == 0 {

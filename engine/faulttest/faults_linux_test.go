@@ -342,7 +342,7 @@ func (st *stage) poison() {
 		st.t.Fatal(err)
 	}
 	st.until("the poison being set aside", patience, func() bool {
-		return st.number("SELECT COUNT(*) FROM events WHERE id LIKE 'poison-%' AND outcome <> 'failed'") == 0
+		return st.number("SELECT COUNT(*) FROM journal WHERE id LIKE 'poison-%' AND outcome <> 'failed'") == 0
 	})
 }
 

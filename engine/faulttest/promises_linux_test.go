@@ -14,7 +14,7 @@ func (st *stage) finish() {
 	st.t.Helper()
 	st.load.end()
 	st.until("an empty journal tail", patience, func() bool {
-		return st.number("SELECT COUNT(*) FROM events WHERE seq IS NULL") == 0
+		return st.number("SELECT COUNT(*) FROM journal WHERE outcome IS NULL") == 0
 	})
 	st.until("the end of all holds", patience, func() bool {
 		return st.number("SELECT COUNT(*) FROM credits WHERE state = 'held'") == 0

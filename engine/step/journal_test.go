@@ -412,7 +412,7 @@ func (f *field) replay(size int) *field {
 		}
 	}
 	for _, e := range f.journal {
-		e.Seq, e.Owner, e.Outcome, e.Detail, e.Hash = nil, 0, "", nil, nil
+		e.Seq, e.Owner, e.Outcome, e.Detail, e.Hash = 0, 0, "", nil, nil
 		if step.Wide(e.Type) || len(batch) == size {
 			flush()
 		}
@@ -683,8 +683,8 @@ func (f *field) checkJournal(state *step.Campaign) {
 	var head []byte
 	for i := range f.journal {
 		e := &f.journal[i]
-		if *e.Seq != int64(i+1) || !bytes.Equal(e.Hash, event.Chain(head, e)) {
-			f.t.Errorf("event %d has position %d or another hash", i+1, *e.Seq)
+		if e.Seq != int64(i+1) || !bytes.Equal(e.Hash, event.Chain(head, e)) {
+			f.t.Errorf("event %d has position %d or another hash", i+1, e.Seq)
 		}
 		head = e.Hash
 		if e.System {

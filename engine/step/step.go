@@ -240,8 +240,7 @@ func (w *World) sumUp(m moment, live bool) event.Outcome {
 // number gives the event its position and chains it.
 func (w *World) number(e *event.Event) {
 	w.Campaign.Seq++
-	seq := w.Campaign.Seq
-	e.Seq = &seq
+	e.Seq = w.Campaign.Seq
 	e.Hash = event.Chain(w.Campaign.Head, e)
 	w.Campaign.Head = e.Hash
 }

@@ -53,6 +53,7 @@ type World struct {
 	People     map[int64]*campaign.Person   // nil for somebody looked for and not there yet
 	Owners     map[string]int64             // code → person
 	Credits    map[CreditKey]*campaign.Credit
+	CreditsOf  map[int64]bool // people whose inviters' credits were looked for
 	Shelves    map[string]*reward.Shelf
 	Grants     map[int64]*reward.Grant
 	Queues     Queues
@@ -67,6 +68,13 @@ type World struct {
 		counts  map[funnel.Key]funnel.Count
 		entries []ledger.Entry
 	}
+}
+
+// Written says that what was changed is written, or will be before anything that comes after it.
+func (w *World) Written() {
+	w.GrantsBefore = w.Campaign.Grants
+	w.changed.people, w.changed.credits, w.changed.shelves, w.changed.grants = nil, nil, nil, nil
+	w.changed.counts, w.changed.entries = nil, nil
 }
 
 // Queues are what a wide event (see Wide) may go through, in order: each at most MaxQueue long, those of grants

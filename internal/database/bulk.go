@@ -27,12 +27,11 @@ const (
 // wins. Zero values are written as they are (an auto-increment key of 0 gets
 // its number from the database, but is not read back), and no hook runs.
 func Upsert[T any](tx *gorm.DB, rows []T, keyCols, updateCols []string) error {
-	if len(keyCols) == 0 || len(updateCols) == 0 {
-		return errors.New("database: Upsert needs key columns and columns to update")
+	bulk, err := Upserting(tx, rows, keyCols, updateCols)
+	if err != nil {
+		return err
 	}
-	_, err := insert(tx, rows, keyCols, func(dialect string) string {
-		return onConflictUpdate(dialect, keyCols, updateCols)
-	})
+	_, err = bulk.Write(tx)
 	return err
 }
 
@@ -41,49 +40,100 @@ func Upsert[T any](tx *gorm.DB, rows []T, keyCols, updateCols []string) error {
 // on SQLite a row that breaks another one is an error, and with none named any
 // key counts; MySQL cannot tell them apart and skips the row for any of them.
 func InsertNew[T any](tx *gorm.DB, rows []T, conflictCols ...string) (int64, error) {
-	return insert(tx, rows, conflictCols, func(dialect string) string {
-		return onConflictIgnore(dialect, conflictCols)
+	bulk, err := ready(tx, rows, conflictCols, func(dialect string, first string) string {
+		return onConflictIgnore(dialect, conflictCols, first)
+	})
+	if err != nil {
+		return 0, err
+	}
+	return bulk.Write(tx)
+}
+
+// Insert writes rows that must not be there yet, in the order they come in.
+func Insert[T any](tx *gorm.DB, rows []T) error {
+	bulk, err := Inserting(tx, rows)
+	if err != nil {
+		return err
+	}
+	_, err = bulk.Write(tx)
+	return err
+}
+
+// Bulk is rows made ready to be written: it holds their values, not the rows,
+// which may change or be written again meanwhile.
+type Bulk struct {
+	table      string
+	statements []statement
+}
+
+type statement struct {
+	text string
+	args []any
+	rows int
+}
+
+// Upserting makes ready what Upsert writes.
+func Upserting[T any](db *gorm.DB, rows []T, keyCols, updateCols []string) (Bulk, error) {
+	if len(keyCols) == 0 || len(updateCols) == 0 {
+		return Bulk{}, errors.New("database: Upsert needs key columns and columns to update")
+	}
+	return ready(db, rows, keyCols, func(dialect, _ string) string {
+		return onConflictUpdate(dialect, keyCols, updateCols)
 	})
 }
 
-// insert writes rows in chunks, each statement ending in what onConflict says.
-func insert[T any](tx *gorm.DB, rows []T, keyCols []string, onConflict func(dialect string) string) (int64, error) {
-	if len(rows) == 0 {
-		return 0, nil
-	}
-	t, err := tableOf[T](tx)
-	if err != nil {
-		return 0, err
-	}
-	values, err := t.values(tx, rows, keyCols)
-	if err != nil {
-		return 0, err
-	}
-	conflict := onConflict(Dialect(tx))
-	if conflict == "" { // MySQL needs some column to leave as it is
-		conflict = onConflictIgnore(MySQL, t.names[:1])
-	}
+// Inserting makes ready what Insert writes.
+func Inserting[T any](db *gorm.DB, rows []T) (Bulk, error) {
+	return ready(db, rows, nil, func(string, string) string { return "" })
+}
 
+// Write writes the rows and returns how many; it may be called again after a transaction that was rolled back.
+func (b Bulk) Write(tx *gorm.DB) (int64, error) {
 	var written int64
-	var text string
-	var textRows int
-	chunk := min(mostRows, max(1, mostPlaceholders/len(t.fields)))
-	args := make([]any, 0, min(chunk, len(values))*len(t.fields))
-	for part := range slices.Chunk(values, chunk) {
-		if len(part) != textRows {
-			text, textRows = t.statement(len(part))+conflict, len(part)
+	for _, s := range b.statements {
+		// Past gorm's own Exec, which would go through the text for every value.
+		done, err := tx.Statement.ConnPool.ExecContext(tx.Statement.Context, s.text, s.args...)
+		if err == nil {
+			var n int64
+			n, err = done.RowsAffected()
+			written += n
 		}
-		args = args[:0]
-		for _, row := range part {
-			args = append(args, row...)
+		if translator, ok := tx.Dialector.(gorm.ErrorTranslator); ok && err != nil {
+			err = translator.Translate(err)
 		}
-		done := tx.Exec(text, args...)
-		if done.Error != nil {
-			return written, fmt.Errorf("write %d rows of %s: %w", len(part), t.name, done.Error)
+		if err != nil {
+			return written, fmt.Errorf("write %d rows of %s: %w", s.rows, b.table, err)
 		}
-		written += done.RowsAffected
 	}
 	return written, nil
+}
+
+// ready makes statements of rows, each ending in what onConflict says; it is told the table's first column.
+func ready[T any](db *gorm.DB, rows []T, keyCols []string, onConflict func(dialect, first string) string) (Bulk, error) {
+	if len(rows) == 0 {
+		return Bulk{}, nil
+	}
+	t, err := tableOf[T](db)
+	if err != nil {
+		return Bulk{}, err
+	}
+	values, err := t.values(db, rows, keyCols)
+	if err != nil {
+		return Bulk{}, err
+	}
+	bulk := Bulk{table: t.name}
+	conflict := onConflict(Dialect(db), t.names[0])
+	chunk := min(mostRows, max(1, mostPlaceholders/len(t.fields)))
+	for len(values) > 0 {
+		n := min(chunk, len(values)/len(t.fields))
+		s := statement{text: t.statement(n) + conflict, args: values[:n*len(t.fields)], rows: n}
+		if n == chunk && len(bulk.statements) > 0 {
+			s.text = bulk.statements[0].text
+		}
+		bulk.statements = append(bulk.statements, s)
+		values = values[n*len(t.fields):]
+	}
+	return bulk, nil
 }
 
 func onConflictUpdate(dialect string, keyCols, updateCols []string) string {
@@ -103,12 +153,12 @@ func onConflictUpdate(dialect string, keyCols, updateCols []string) string {
 
 // onConflictIgnore does not use MySQL's INSERT IGNORE, which would also swallow
 // values that are too long and references to nothing.
-func onConflictIgnore(dialect string, cols []string) string {
+// MySQL needs some column to leave as it is: the key's, or else the table's first.
+func onConflictIgnore(dialect string, cols []string, first string) string {
 	switch {
-	case dialect == MySQL && len(cols) == 0:
-		return ""
 	case dialect == MySQL:
-		return " ON DUPLICATE KEY UPDATE " + quote(cols[0]) + "=" + quote(cols[0])
+		left := append(slices.Clone(cols), first)[0]
+		return " ON DUPLICATE KEY UPDATE " + quote(left) + "=" + quote(left)
 	case len(cols) == 0:
 		return " ON CONFLICT DO NOTHING"
 	default:
@@ -147,29 +197,31 @@ func (t *table) statement(rows int) string {
 	return b.String()
 }
 
-// values takes the columns' values out of rows, in the drivers' own types, and
-// puts the rows in the order of their keys.
-func (t *table) values(tx *gorm.DB, rows any, keyCols []string) ([][]any, error) {
-	ctx := tx.Statement.Context
+// values takes the columns' values out of rows, one row after the other, in the
+// drivers' own types, and puts the rows in the order of their keys.
+func (t *table) values(db *gorm.DB, rows any, keyCols []string) ([]any, error) {
 	list := reflect.ValueOf(rows)
-	all := make([][]any, list.Len())
-	flat := make([]any, list.Len()*len(t.fields))
-	for r := range all {
-		row := flat[r*len(t.fields) : (r+1)*len(t.fields)]
+	width := len(t.fields)
+	flat := make([]any, list.Len()*width)
+	order := make([][]any, list.Len())
+	for r := range order {
+		row := flat[r*width : (r+1)*width : (r+1)*width]
 		for i, f := range t.fields {
-			v, zero := f.ValueOf(ctx, list.Index(r))
+			v, zero := f.ValueOf(db.Statement.Context, list.Index(r))
 			if zero && f.AutoIncrement {
 				continue
 			}
-			plain, err := driver.DefaultParameterConverter.ConvertValue(v)
+			plain, err := plainValue(v)
 			if err != nil {
 				return nil, fmt.Errorf("row %d of %s: %s: %w", r, t.name, f.DBName, err)
 			}
 			row[i] = plain
 		}
-		all[r] = row
+		order[r] = row
 	}
-
+	if len(keyCols) == 0 {
+		return flat, nil
+	}
 	var keys []int
 	for _, c := range keyCols {
 		i := slices.Index(t.names, c)
@@ -178,15 +230,34 @@ func (t *table) values(tx *gorm.DB, rows any, keyCols []string) ([][]any, error)
 		}
 		keys = append(keys, i)
 	}
-	slices.SortStableFunc(all, func(a, b []any) int {
+	byKey := func(a, b []any) int {
 		for _, k := range keys {
 			if c := compare(a[k], b[k]); c != 0 {
 				return c
 			}
 		}
 		return 0
-	})
-	return all, nil
+	}
+	if slices.IsSortedFunc(order, byKey) {
+		return flat, nil
+	}
+	slices.SortStableFunc(order, byKey)
+	return slices.Concat(order...), nil
+}
+
+// plainValue is a value in a driver's own types. Bytes are the row's own: whoever makes rows ready does not write
+// into them later.
+func plainValue(v any) (any, error) {
+	switch v := v.(type) {
+	case int64, string, []byte, bool:
+		return v, nil
+	case *string:
+		if v == nil {
+			return nil, nil
+		}
+		return *v, nil
+	}
+	return driver.DefaultParameterConverter.ConvertValue(v)
 }
 
 // compare orders two values of one column; kinds that are no keys count as equal.

@@ -52,9 +52,16 @@ CREATE TABLE IF NOT EXISTS codes (
   UNIQUE KEY codes_by_campaign_person (campaign, person)
 ) DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
 
+-- The journal is two tables that only grow: what was accepted, and what applying made of it.
+-- tails holds the number of the last event accepted; its lock makes commits come in the order of their numbers.
+CREATE TABLE IF NOT EXISTS tails (
+  campaign BIGINT NOT NULL PRIMARY KEY,
+  seq BIGINT NOT NULL
+) DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
+
 CREATE TABLE IF NOT EXISTS events (
-  pos BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY,
   campaign BIGINT NOT NULL,
+  seq BIGINT NOT NULL,
   system TINYINT(1) NOT NULL,
   id VARBINARY(512) NOT NULL, -- compared byte by byte: text would take "a" and "a " for one
   type VARCHAR(32) NOT NULL,
@@ -63,17 +70,26 @@ CREATE TABLE IF NOT EXISTS events (
   time BIGINT NOT NULL,
   received_at BIGINT NOT NULL,
   data TEXT NULL,
-  receipt BIGINT NOT NULL,
-  seq BIGINT NULL,
-  owner BIGINT NOT NULL DEFAULT 0,
-  outcome VARCHAR(32) NOT NULL DEFAULT '',
-  detail MEDIUMTEXT NULL,
-  hash BINARY(32) NULL,
+  PRIMARY KEY (campaign, seq),
   UNIQUE KEY events_by_campaign_system_id (campaign, system, id),
-  KEY events_by_campaign_seq (campaign, seq), -- not unique: such an index gives what is pending (NULL) in no order, to be sorted each time
-  KEY events_by_campaign_person (campaign, person),
-  KEY events_by_campaign_owner (campaign, owner)
+  KEY events_by_campaign_person (campaign, person)
 ) DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
+
+CREATE TABLE IF NOT EXISTS outcomes (
+  campaign BIGINT NOT NULL,
+  seq BIGINT NOT NULL,
+  owner BIGINT NOT NULL,
+  outcome VARCHAR(32) NOT NULL,
+  detail MEDIUMTEXT NULL,
+  hash BINARY(32) NOT NULL,
+  PRIMARY KEY (campaign, seq),
+  KEY outcomes_by_campaign_owner (campaign, owner)
+) DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
+
+CREATE OR REPLACE VIEW journal AS
+  SELECT e.campaign, e.seq, e.system, e.id, e.type, e.person, e.code, e.time, e.received_at, e.data,
+    o.owner, o.outcome, o.detail, o.hash
+  FROM events e LEFT JOIN outcomes o ON o.campaign = e.campaign AND o.seq = e.seq;
 
 CREATE TABLE IF NOT EXISTS people (
   campaign BIGINT NOT NULL,
@@ -217,7 +233,10 @@ DROP TABLE IF EXISTS grants;
 DROP TABLE IF EXISTS rewards;
 DROP TABLE IF EXISTS credits;
 DROP TABLE IF EXISTS people;
+DROP VIEW IF EXISTS journal;
+DROP TABLE IF EXISTS outcomes;
 DROP TABLE IF EXISTS events;
+DROP TABLE IF EXISTS tails;
 DROP TABLE IF EXISTS codes;
 DROP TABLE IF EXISTS identities;
 DROP TABLE IF EXISTS assets;

@@ -52,9 +52,16 @@ CREATE TABLE IF NOT EXISTS codes (
 );
 CREATE UNIQUE INDEX IF NOT EXISTS codes_by_campaign_person ON codes (campaign, person);
 
+-- The journal is two tables that only grow: what was accepted, and what applying made of it.
+-- tails holds the number of the last event accepted.
+CREATE TABLE IF NOT EXISTS tails (
+  campaign BIGINT NOT NULL PRIMARY KEY,
+  seq BIGINT NOT NULL
+) WITHOUT ROWID;
+
 CREATE TABLE IF NOT EXISTS events (
-  pos INTEGER PRIMARY KEY AUTOINCREMENT,
   campaign BIGINT NOT NULL,
+  seq BIGINT NOT NULL,
   system INTEGER NOT NULL,
   id TEXT NOT NULL,
   type TEXT NOT NULL,
@@ -63,17 +70,26 @@ CREATE TABLE IF NOT EXISTS events (
   time BIGINT NOT NULL,
   received_at BIGINT NOT NULL,
   data TEXT NULL,
-  receipt BIGINT NOT NULL,
-  seq BIGINT NULL,
-  owner BIGINT NOT NULL DEFAULT 0,
-  outcome TEXT NOT NULL DEFAULT '',
-  detail TEXT NULL,
-  hash BLOB NULL
-);
+  PRIMARY KEY (campaign, seq)
+) WITHOUT ROWID;
 CREATE UNIQUE INDEX IF NOT EXISTS events_by_campaign_system_id ON events (campaign, system, id);
-CREATE UNIQUE INDEX IF NOT EXISTS events_by_campaign_seq ON events (campaign, seq);
 CREATE INDEX IF NOT EXISTS events_by_campaign_person ON events (campaign, person);
-CREATE INDEX IF NOT EXISTS events_by_campaign_owner ON events (campaign, owner);
+
+CREATE TABLE IF NOT EXISTS outcomes (
+  campaign BIGINT NOT NULL,
+  seq BIGINT NOT NULL,
+  owner BIGINT NOT NULL,
+  outcome TEXT NOT NULL,
+  detail TEXT NULL,
+  hash BLOB NOT NULL,
+  PRIMARY KEY (campaign, seq)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS outcomes_by_campaign_owner ON outcomes (campaign, owner);
+
+CREATE VIEW IF NOT EXISTS journal AS
+  SELECT e.campaign, e.seq, e.system, e.id, e.type, e.person, e.code, e.time, e.received_at, e.data,
+    o.owner, o.outcome, o.detail, o.hash
+  FROM events e LEFT JOIN outcomes o ON o.campaign = e.campaign AND o.seq = e.seq;
 
 CREATE TABLE IF NOT EXISTS people (
   campaign BIGINT NOT NULL,
@@ -217,7 +233,10 @@ DROP TABLE IF EXISTS grants;
 DROP TABLE IF EXISTS rewards;
 DROP TABLE IF EXISTS credits;
 DROP TABLE IF EXISTS people;
+DROP VIEW IF EXISTS journal;
+DROP TABLE IF EXISTS outcomes;
 DROP TABLE IF EXISTS events;
+DROP TABLE IF EXISTS tails;
 DROP TABLE IF EXISTS codes;
 DROP TABLE IF EXISTS identities;
 DROP TABLE IF EXISTS assets;
