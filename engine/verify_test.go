@@ -62,7 +62,7 @@ func TestVerify(t *testing.T) {
 		}
 
 		// A journal that is wrong throughout is told in a hundred lines and a number.
-		apply("UPDATE events SET outcome = 'wrong'")
+		apply("UPDATE outcomes SET outcome = 'wrong'")
 		report, err = h.Verify(h.ctx(), "")
 		if err != nil || len(report.Problems) != 101 {
 			t.Fatalf("%d problems, %v", len(report.Problems), err)
