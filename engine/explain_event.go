@@ -24,6 +24,9 @@ func (r *records) tellEvent(e *event.Event) []ExplainedChain {
 			words{"This is a fault of the program; please report it with the event.", "这是程序缺陷,请连同此事件一并反馈。"})
 		return append(chains, c.end())
 	}
+	if e.Outcome == event.UnknownCode && !slices.ContainsFunc(detail.Tasks, func(t event.TaskDetail) bool { return t.Outcome == e.Outcome }) {
+		chains = append(chains, r.tellUntouched(e, detail)) // no task asked for the code that nobody has
+	}
 	told := map[int64]bool{} // grants that a chain speaks of
 	for _, t := range inOrder(e, detail.Tasks) {
 		if !r.concerns(e, t) || len(chains) == maxChains {
@@ -35,7 +38,7 @@ func (r *records) tellEvent(e *event.Event) []ExplainedChain {
 			told[g.No] = true
 		}
 	}
-	if len(detail.Tasks) == 0 && (!e.System || e.Type == event.Joined) {
+	if len(detail.Tasks)+len(chains) == 0 && (!e.System || e.Type == event.Joined) {
 		chains = append(chains, r.tellUntouched(e, detail))
 	}
 	return append(chains, r.tellGrants(e, detail, told, maxChains-len(chains))...)

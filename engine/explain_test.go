@@ -1,11 +1,13 @@
 package engine_test
 
 import (
+	"cmp"
 	"flag"
 	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -565,4 +567,92 @@ func TestWhatReachesAParticipantWithoutNamingThem(t *testing.T) {
 		want(t, told(ann.Code), "participant.joined", "subscribe", "bind", "scan", "time.passed", "coupons.added", "grant.revoked")
 		want(t, told(bob.Code), "participant.joined", "bind", "grant.revoked")
 	})
+}
+
+// stops are the steps at which the first chain of an event may stop, by its outcome; "" is none.
+var stops = map[string]string{
+	"credited": "follow hold tier stock grant -", "restored": "follow hold tier stock grant -", "held": "follow hold tier stock grant -",
+	"counted": "follow", "reversed": "follow", "campaign_not_live": "follow", "unknown_code": "scan",
+	"no_inviter": "scan follow hold tier stock grant -", "outside_window": "attribution follow hold tier stock grant -",
+	"self_invite": "rule", "duplicate_invitee": "rule", "not_new_user": "rule", "limit_reached": "rule", "condition_not_met": "rule",
+	"blocked": "follow rule",
+}
+
+func TestAnyStoryIsTold(t *testing.T) {
+	t.Parallel()
+	h := open(t, databasetest.SQLite(t))
+	id := h.launch(strings.NewReplacer("starts: 2026-01-01", "starts: 2025-01-01", "new_users_only: true, ", "", "per_day: 2", "per_day: 4").Replace(autumn))
+	s := h.teller(id)
+	codes := []string{"", "NOSUCHCODE"}
+	var owners []engine.ParticipantView
+	for i := range 4 {
+		v := s.join(fmt.Sprintf("user %d", i))
+		owners, codes = append(owners, v), append(codes, v.Code)
+	}
+	dice := rand.New(rand.NewPCG(7, 7))
+	kinds := []string{"scan", "scan", "subscribe", "subscribe", "unsubscribe", "bind", "purchase", "refund", "checkin", "share"}
+	for round := range 12 {
+		var batch []engine.Incoming
+		for i := range 40 {
+			at := h.clock.Now().Add(-time.Duration(dice.IntN(36)) * time.Hour)
+			batch = append(batch, engine.Incoming{
+				ID: fmt.Sprintf("%d/%d", round, i), Campaign: id, Type: kinds[dice.IntN(len(kinds))], User: fmt.Sprintf("user %d", dice.IntN(14)),
+				Code: codes[dice.IntN(len(codes))], Time: &at, Data: fmt.Appendf(nil, `{"amount": %d, "order": "o%d"}`, 9000+dice.IntN(2000), dice.IntN(5)),
+			})
+		}
+		if r, err := h.Accept(t.Context(), batch); err != nil || r.Accepted != len(batch) {
+			t.Fatal(r, err)
+		}
+		h.settled(id)
+		if round%4 == 3 {
+			p := owners[dice.IntN(len(owners))]
+			if _, err := h.Block(t.Context(), id, p.Code, round%8 == 3, "", "tester"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		h.clock.Advance(time.Duration(dice.IntN(12)) * time.Hour)
+	}
+	check := func(x engine.ExplainedEvent) {
+		t.Helper()
+		if x.Why == "" || x.WhyZH == "" || strings.Contains(x.Why+x.WhyZH, "%!") {
+			t.Errorf("%s %s says %q and %q", x.ID, x.Outcome, x.Why, x.WhyZH)
+		}
+		for _, c := range x.Chains {
+			s.whole(c)
+		}
+		if x.System {
+			return
+		}
+		if len(x.Chains) == 0 {
+			t.Errorf("%s %s has no chain", x.ID, x.Outcome)
+			return
+		}
+		if at := cmp.Or(x.Chains[0].StoppedAt, "-"); !slices.Contains(strings.Fields(stops[x.Outcome]), at) {
+			t.Errorf("%s, %s, stops at %s: %s", x.ID, x.Outcome, at, x.Why)
+		}
+	}
+	for _, e := range h.events(id, true, 1000) {
+		x, err := h.ExplainEvent(t.Context(), id, e.ID, true)
+		if err != nil {
+			t.Fatal(e.ID, err)
+		}
+		check(x)
+	}
+	for _, p := range owners {
+		x, err := h.Explain(t.Context(), id, p.Code, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range x.Events {
+			check(e)
+		}
+		// A tier is open as long as its chain stops before it is reached, and no longer.
+		for i, tier := range x.Tiers {
+			c := x.Chains[len(x.Chains)-len(x.Tiers)+i]
+			s.whole(c)
+			if early := slices.Contains([]string{"scan", "follow", "attribution", "rule", "hold", "tier"}, c.StoppedAt); c.Tier != tier.Name || early != (tier.State == "open") {
+				t.Errorf("tier %s is %s, and its chain stops at %s", tier.Name, tier.State, c.StoppedAt)
+			}
+		}
+	}
 }
