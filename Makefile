@@ -4,6 +4,7 @@ GO ?= go
 PKG ?= ./...
 OUT ?= bin/kfactor
 SEED ?= 1
+SOAK ?= 10m
 EVENTS ?= 500000
 
 GOFUMPT  = mvdan.cc/gofumpt@v0.12.0
@@ -23,7 +24,7 @@ endif
 run-tool = CGO_ENABLED=0 $(GO) run
 
 .DEFAULT_GOAL := help
-.PHONY: help build test model bench bench-growth fault lint format generate
+.PHONY: help build test model bench bench-growth fault soak lint format generate
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +56,9 @@ bench-growth: ## what an event, a report and a replay cost as one campaign grows
 
 fault: ## every fault on real processes: killed, cut off, starved; ends with a table (SEED=n: other moments)
 	CGO_ENABLED=0 $(GO) test -count=1 -v -timeout 40m ./engine/faulttest -args -sweep -seed $(SEED)
+
+soak: ## everything at once on a real server for SOAK=10m on each kind of store: memory stays flat, nothing is lost
+	CGO_ENABLED=0 $(GO) test -count=1 -v -timeout 0 -run '^TestSoak$$' ./engine/faulttest -args -soak $(SOAK) -seed $(SEED)
 
 lint: ## formatting, go vet and golangci-lint
 	@unformatted=$$($(run-tool) $(GOFUMPT) -l .) && if [ -n "$$unformatted" ]; then \

@@ -23,7 +23,7 @@ import (
 // one with more than can be applied. It tells how long an event of the others takes from the answer until it is
 // credited, without and with the flood, how long its acceptance takes, and what joins take there and in the flood.
 //
-//	make bench-fairness
+//	make bench
 func BenchmarkFairness(b *testing.B) {
 	b.Run("MariaDB", func(b *testing.B) {
 		for b.Loop() {
@@ -105,7 +105,7 @@ func fairness(b *testing.B, db *gorm.DB, redisURL string) {
 	var backlog []int64
 	count := func() (applied, pending int64) {
 		db.Raw("SELECT seq FROM campaigns WHERE id = ?", c.ids[0]).Scan(&applied)
-		db.Raw("SELECT COUNT(*) FROM events WHERE campaign = ? AND seq IS NULL", c.numbers[c.ids[0]]).Scan(&pending)
+		db.Raw("SELECT t.seq - c.seq FROM tails t JOIN campaigns c ON c.no = t.campaign WHERE c.id = ?", c.ids[0]).Scan(&pending)
 		return applied, pending
 	}
 	before, _ := count()
@@ -285,7 +285,7 @@ func (w *watched) run(ctx context.Context) {
 			continue
 		}
 		var done []string
-		w.db.WithContext(ctx).Raw("SELECT id FROM events WHERE ("+strings.Join(terms, " OR ")+") AND seq IS NOT NULL", values...).Scan(&done)
+		w.db.WithContext(ctx).Raw("SELECT id FROM journal WHERE ("+strings.Join(terms, " OR ")+") AND outcome IS NOT NULL", values...).Scan(&done)
 		w.mu.Lock()
 		for _, id := range done {
 			if s := w.waiting[id]; s != nil {

@@ -120,6 +120,11 @@ func (p *presses) entry(key pressKey) *pressEntry {
 	p.turn++
 	entry := p.per[key]
 	if entry == nil {
+		for k := range p.per { // what an earlier revision or an earlier file looked like is not asked for again
+			if k.campaign == key.campaign && k.variant == key.variant {
+				delete(p.per, k)
+			}
+		}
 		if len(p.per) >= maxPresses {
 			var oldest pressKey
 			least := p.turn

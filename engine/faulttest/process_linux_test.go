@@ -144,12 +144,14 @@ func (s *server) terminate() (int, time.Duration) {
 }
 
 // command runs one command of the program beside the servers, on the stores themselves.
-func (st *stage) command(args ...string) (string, error) {
+func (st *stage) command(args ...string) (string, error) { return st.commandWithin(patience, args...) }
+
+func (st *stage) commandWithin(limit time.Duration, args ...string) (string, error) {
 	path, err := binary()
 	if err != nil {
 		return "", err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, path, args...)
 	var out, errs bytes.Buffer

@@ -99,6 +99,51 @@ func TestTake(t *testing.T) {
 		want(t, line(t, on, take(t, on, 9), 2, 1), 1, 2)
 	})
 
+	t.Run("WhereAllAlwaysWantMoreEachGetsAsMuchTime", func(t *testing.T) {
+		t.Parallel()
+		c := &clock{time.Unix(0, 0)}
+		on := fair.New(1, c.Now)
+		const many = 10
+		type place struct {
+			who  int64
+			back func(int)
+		}
+		granted := make(chan place)
+		want := func(who int64) {
+			back, err := on.Take(t.Context(), who)
+			if err == nil {
+				granted <- place{who, back}
+			}
+		}
+		for who := range int64(many) {
+			go want(who)
+		}
+		had := map[int64]time.Duration{}
+		for range 3000 {
+			p := <-granted
+			for deadline := time.Now().Add(10 * time.Second); on.Waiting() < many-1; time.Sleep(10 * time.Microsecond) {
+				if time.Now().After(deadline) {
+					t.Fatal("not all are back")
+				}
+			}
+			took := 5 * time.Millisecond
+			if p.who == 0 {
+				took = 100 * time.Millisecond
+			}
+			had[p.who] += took
+			c.now = c.now.Add(took)
+			p.back(1)
+			go want(p.who)
+		}
+		fewest, most := had[0], had[0]
+		for _, time := range had {
+			fewest, most = min(fewest, time), max(most, time)
+		}
+		if float64(fewest) < 0.7*float64(most) {
+			t.Errorf("%v", had)
+		}
+	})
+
 	t.Run("WhoGoesAwayLosesNoPlace", func(t *testing.T) {
 		t.Parallel()
 		on := fair.New(1, time.Now)
