@@ -216,7 +216,7 @@ func (s *story) follow(c *chain) {
 		}
 		c.stop(stepFollow, said, s.comingBack())
 	case s.gone():
-		c.stop(stepFollow, say("The %s was at %s, and was undone at %s.", "%[2]s %[1]s,后于 %[3]s 撤销。", did, s.at(s.src.Time), s.at(s.credit.OffAt)), s.comingBack())
+		c.stop(stepFollow, say("The %s of %s had counted, and was undone at %s.", "%[2]s %[1]s曾计入,后于 %[3]s 撤销,计数已撤回。", did, s.at(s.src.Time), s.at(s.credit.OffAt)), s.comingBack())
 	default:
 		c.tell(stepFollow, say("The %s was at %s.", "%[2]s %[1]s。", did, s.at(s.src.Time)))
 	}

@@ -181,7 +181,7 @@ func (r *records) sumUp(e *event.Event, chains []ExplainedChain) words {
 	first := chains[0]
 	var said words
 	switch {
-	case e.Outcome == event.Credited || e.Outcome == event.Restored:
+	case (e.Outcome == event.Credited || e.Outcome == event.Restored) && first.StoppedAt != stepFollow:
 		said = outcomeWords[e.Outcome]
 	case e.Outcome == event.Held && passed(first, stepHold):
 		said = stepOf(first, stepHold)
