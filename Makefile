@@ -58,7 +58,7 @@ fault: ## every fault on real processes: killed, cut off, starved; ends with a t
 	CGO_ENABLED=0 $(GO) test -count=1 -v -timeout 40m ./engine/faulttest -args -sweep -seed $(SEED)
 
 soak: ## everything at once on a real server for SOAK=10m on each kind of store: memory stays flat, nothing is lost
-	CGO_ENABLED=0 $(GO) test -count=1 -v -timeout 0 -run '^TestSoak$$' ./engine/faulttest -args -soak $(SOAK) -seed $(SEED)
+	CGO_ENABLED=0 $(GO) test -count=1 -v -timeout 3h -run '^TestSoak$$' ./engine/faulttest -args -soak $(SOAK) -seed $(SEED)
 
 lint: ## formatting, go vet and golangci-lint
 	@unformatted=$$($(run-tool) $(GOFUMPT) -l .) && if [ -n "$$unformatted" ]; then \
