@@ -86,15 +86,12 @@ func (e *Engine) verifyCampaign(ctx context.Context, no int64, report *VerifyRep
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
-	scratch, err := database.Open(ctx, "sqlite://"+filepath.Join(folder, "scratch.db"))
+	scratch, err := database.OpenScratch(ctx, filepath.Join(folder, "scratch.db"))
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, database.Close(scratch)) }()
 	if err := database.Migrate(ctx, scratch, migrations.FS); err != nil {
-		return err
-	}
-	if err := scratch.Exec("PRAGMA synchronous = OFF").Error; err != nil { // it need not outlive this process
 		return err
 	}
 	r := &replay{Engine: &Engine{Config: Config{DB: scratch, Log: e.Log, Now: e.Now}}, real: e.DB.WithContext(ctx), report: report}

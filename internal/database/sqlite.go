@@ -57,6 +57,8 @@ func openSQLite(ctx context.Context, path string) (*gorm.DB, error) {
 	shared := url.Values{"_pragma": {
 		"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)",
 		"temp_store(MEMORY)", "cache_size(-16000)", "journal_size_limit(67108864)",
+		// A connection's own cache is void as soon as another commits, and readers would read all anew.
+		"mmap_size(1073741824)",
 	}}
 	name := sqliteName(path) + "?" + shared.Encode()
 	writer, err := sql.Open("sqlite", name+"&_txlock=immediate")
@@ -82,6 +84,28 @@ func openSQLite(ctx context.Context, path string) (*gorm.DB, error) {
 	db, err := gorm.Open(sqliteDialect{&sqlitedialect.Dialector{DriverName: "sqlite", Conn: p}}, config())
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open %s: %w", path, err), p.close())
+	}
+	return db, nil
+}
+
+// OpenScratch makes a SQLite database in a new file for work that is thrown away: it has one connection, so that what
+// one statement writes is still in memory for the next that reads it, and nothing is safe from a crash. A cursor must be
+// closed before the next statement.
+func OpenScratch(ctx context.Context, path string) (*gorm.DB, error) {
+	pragmas := url.Values{"_pragma": {
+		"journal_mode(MEMORY)", "synchronous(OFF)", "locking_mode(EXCLUSIVE)", "temp_store(MEMORY)", "cache_size(-65536)",
+	}}
+	pool, err := sql.Open("sqlite", sqliteName(path)+"?"+pragmas.Encode())
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", path, err)
+	}
+	pool.SetMaxOpenConns(1)
+	if err := pool.PingContext(ctx); err != nil {
+		return nil, errors.Join(fault.Wrap(fault.Unavailable, err, "the scratch file %s cannot be opened: %v", path, err), pool.Close())
+	}
+	db, err := gorm.Open(sqliteDialect{&sqlitedialect.Dialector{DriverName: "sqlite", Conn: pool}}, config())
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open %s: %w", path, err), pool.Close())
 	}
 	return db, nil
 }
