@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"strings"
 
+	"golang.org/x/sync/semaphore"
 	sqlitedialect "gorm.io/driver/sqlite"
 	"gorm.io/gorm"
 	sqlitedriver "modernc.org/sqlite"
@@ -69,7 +70,7 @@ func openSQLite(ctx context.Context, path string) (*gorm.DB, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open %s: %w", path, err), writer.Close())
 	}
-	p := &pools{writer: writer, readers: readers}
+	p := &pools{writer: writer, readers: readers, turn: semaphore.NewWeighted(1)}
 	writer.SetMaxOpenConns(1)
 	readers.SetMaxOpenConns(max(4, runtime.NumCPU()))
 	readers.SetMaxIdleConns(max(4, runtime.NumCPU()))
@@ -141,7 +142,10 @@ func (sqliteDialect) Translate(err error) error {
 // never waits for the one writer: writes and transactions to the writer, plain
 // SELECTs and read-only transactions to the readers. What runs inside a
 // transaction stays on that transaction's connection.
-type pools struct{ writer, readers *sql.DB }
+type pools struct {
+	writer, readers *sql.DB
+	turn            *semaphore.Weighted // to write, in the order of asking: database/sql lets one of those who wait go at random
+}
 
 func (p *pools) PrepareContext(ctx context.Context, query string) (*sql.Stmt, error) {
 	return p.pick(query).PrepareContext(ctx, query)

@@ -36,7 +36,15 @@ func Transact(ctx context.Context, db *gorm.DB, fn func(tx *gorm.DB) error) erro
 	if _, inside := db.Statement.ConnPool.(gorm.TxCommitter); inside {
 		return errors.New("database: a transaction inside a transaction")
 	}
-	err := retry(ctx, func() error { return db.WithContext(ctx).Transaction(fn) })
+	err := retry(ctx, func() error {
+		if p, ok := db.Config.ConnPool.(*pools); ok {
+			if err := p.turn.Acquire(ctx, 1); err != nil {
+				return nameAway(err)
+			}
+			defer p.turn.Release(1)
+		}
+		return db.WithContext(ctx).Transaction(fn)
+	})
 	if err != nil && IsRetryable(err) {
 		return fault.Wrap(fault.Unavailable, err, "the database is busy; try again")
 	}
