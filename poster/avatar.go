@@ -58,7 +58,7 @@ func (a *avatarLayer) portrait(p *painter, person *Person) *image.RGBA {
 	if p.picture != nil {
 		return cover(p.picture, side, side, white)
 	}
-	first, ok := initial(p.types.fonts.clusters(&p.types.seg, clean(person.Nickname, true), true, 0))
+	first, ok := initial(p.types.fonts.clusters(&p.types.seg, clean(person.Nickname, asName), heavyOrder[:], 0))
 	if !ok {
 		return a.silhouette
 	}

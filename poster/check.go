@@ -18,6 +18,11 @@ const (
 	maxLayers                = 64
 	minTextSize, maxTextSize = 8, 512
 	maxValue                 = 500 // characters of a text
+	maxLines                 = 20
+	minLineHeight            = 0.8
+	maxLineHeight            = 3
+	maxOutline               = 32 // pixels
+	maxShadow, maxBlur       = 64, 64
 	minAvatar, maxAvatar     = 16, 1024
 	maxLinkLength            = 1000
 	maxVariables             = 64
@@ -144,9 +149,17 @@ func (c *checker) text(path string, t *Text) {
 		c.add(path+".max_width", "%d is out of range: write the pixels the line may take, or leave it out", t.MaxWidth)
 		return
 	}
+	if !c.effects(path, t) {
+		return
+	}
 	height := int(math.Ceil(t.Size))
 	if t.X < 0 || t.X > c.t.Width || t.Y < 0 || t.Y > c.t.Height-height {
 		c.add(path+".at", "[%d, %d] with size %v leaves the canvas of %d x %d", t.X, t.Y, t.Size, c.t.Width, c.t.Height)
+		return
+	}
+	if t.Y > c.t.Height-t.height() {
+		c.add(path+".lines", "%d lines of size %v take %d pixels, which at [%d, %d] leave the canvas of %d x %d; allow fewer or set them closer",
+			t.lines(), t.Size, t.height(), t.X, t.Y, c.t.Width, c.t.Height)
 		return
 	}
 	switch left := align(t.Align, t.X, t.MaxWidth); {
@@ -157,6 +170,32 @@ func (c *checker) text(path string, t *Text) {
 	case t.room(c.t.Width) < height:
 		c.add(path+".at", "leaves %d pixels up to the edge, less than one character of size %v", t.room(c.t.Width), t.Size)
 	}
+}
+
+// effects looks at a text's lines, outline, shadow and font.
+func (c *checker) effects(path string, t *Text) bool {
+	before := len(c.problems)
+	if t.Lines < 0 || t.Lines > maxLines {
+		c.add(path+".lines", "%d is out of range: write 1 to %d", t.Lines, maxLines)
+	}
+	if t.LineHeight != 0 && !(t.LineHeight >= minLineHeight && t.LineHeight <= maxLineHeight) {
+		c.add(path+".line_height", "%v is out of range: write %v to %d, %v is usual", t.LineHeight, minLineHeight, maxLineHeight, defaultLineHeight)
+	}
+	c.color(path+".outline.color", t.OutlineColor, true)
+	if !(t.OutlineWidth >= 0 && t.OutlineWidth <= maxOutline) {
+		c.add(path+".outline.width", "%v is out of range: write up to %d pixels", t.OutlineWidth, maxOutline)
+	}
+	c.color(path+".shadow.color", t.ShadowColor, true)
+	if t.ShadowX < -maxShadow || t.ShadowX > maxShadow || t.ShadowY < -maxShadow || t.ShadowY > maxShadow {
+		c.add(path+".shadow.offset", "[%d, %d] is out of range: up to %d pixels to any side", t.ShadowX, t.ShadowY, maxShadow)
+	}
+	if t.ShadowBlur < 0 || t.ShadowBlur > maxBlur {
+		c.add(path+".shadow.blur", "%d is out of range: write up to %d pixels", t.ShadowBlur, maxBlur)
+	}
+	if name := strings.ToLower(t.Font); t.Font != "" && !strings.HasSuffix(name, ".ttf") && !strings.HasSuffix(name, ".otf") {
+		c.add(path+".font", "%q is no font: write the name of an uploaded .ttf or .otf", t.Font)
+	}
+	return len(c.problems) == before
 }
 
 // variables asks that every {{variable}} is known and none is left open.

@@ -15,6 +15,17 @@ const (
 	maxMarks   = 3    // on one letter; Vietnamese needs two
 	maxJoiners = 4    // in one emoji; families need three
 	maxTags    = 6    // in one flag; gb-eng needs five and the end
+
+	maxClusters = 1024 // of a whole text
+)
+
+// purpose is what a text is cleaned for.
+type purpose uint8
+
+const (
+	asLine    purpose = iota // line breaks become spaces
+	asPassage                // line breaks stay
+	asName                   // runs of spaces become one, those at the ends go
 )
 
 // Characters with a meaning of their own here.
@@ -28,14 +39,13 @@ const (
 )
 
 // clean makes text from outside safe to draw: what cannot be seen, changes the direction of its surroundings or
-// piles up without end is left out, line breaks become spaces. Where name is true, runs of spaces become one and
-// those at the ends go. What is longer than maxRunes ends in an ellipsis.
-func clean(s string, name bool) []rune {
+// piles up without end is left out. What is longer than maxRunes ends in an ellipsis.
+func clean(s string, as purpose) []rune {
 	cut := len(s) > maxBytes
 	if cut {
 		s = strings.ToValidUTF8(s[:maxBytes], "")
 	}
-	c := cleaner{name: name}
+	c := cleaner{as: as}
 	for _, r := range norm.NFC.String(s) {
 		if len(c.kept) >= maxRunes {
 			cut = true
@@ -44,7 +54,7 @@ func clean(s string, name bool) []rune {
 		c.add(r)
 	}
 	kept := c.kept
-	if name {
+	if as == asName {
 		for len(kept) > 0 && kept[len(kept)-1] == ' ' {
 			kept = kept[:len(kept)-1]
 		}
@@ -57,7 +67,7 @@ func clean(s string, name bool) []rune {
 
 // cleaner remembers what the character before allows the next one to be.
 type cleaner struct {
-	name                 bool
+	as                   purpose
 	kept                 []rune
 	base                 rune // the last character that stands on its own
 	marks, joiners, tags int  // on that one
@@ -68,15 +78,19 @@ func (c *cleaner) add(r rune) {
 	case r == utf8.RuneError || invisible(r):
 		return
 	case unicode.IsSpace(r):
-		if c.name || r < ' ' || r == '\u0085' || r == '\u2028' || r == '\u2029' {
+		if r == '\n' && c.as == asPassage {
+			c.start(r)
+			return
+		}
+		if c.as == asName || r < ' ' || r == '\u0085' || r == '\u2028' || r == '\u2029' {
 			r = ' '
 		}
-		if c.name && (len(c.kept) == 0 || c.kept[len(c.kept)-1] == ' ') {
+		if c.as == asName && (len(c.kept) == 0 || c.kept[len(c.kept)-1] == ' ') {
 			return
 		}
 		c.start(r)
 	case r == zeroWidthJoiner:
-		if c.base == 0 || c.base == ' ' || c.joiners == maxJoiners {
+		if c.base == 0 || unicode.IsSpace(c.base) || c.joiners == maxJoiners {
 			return
 		}
 		c.joiners++
@@ -90,7 +104,7 @@ func (c *cleaner) add(r rune) {
 	case unicode.IsControl(r) || unicode.In(r, unicode.Cf, unicode.Co, unicode.Cs):
 		return
 	case unicode.In(r, unicode.M):
-		if c.base == 0 || c.base == ' ' || c.marks == maxMarks {
+		if c.base == 0 || unicode.IsSpace(c.base) || c.marks == maxMarks {
 			return
 		}
 		c.marks++

@@ -13,23 +13,28 @@ type cluster struct {
 	runes  []rune
 	face   faceID
 	script language.Script
-	value  int // number of the variable's value it belongs to, from 1; 0 in literal text
+	value  int  // number of the variable's value it belongs to, from 1; 0 in literal text
+	feed   bool // starts a new line and shows nothing
 }
 
-func (c cluster) isSpace() bool { return len(c.runes) == 1 && unicode.IsSpace(c.runes[0]) }
+func (c cluster) isSpace() bool { return !c.feed && len(c.runes) == 1 && unicode.IsSpace(c.runes[0]) }
 
 // clusters cuts cleaned text into characters and finds a font for each. What no font has is
 // replaced by its plain form, as for 𝓐, or else left out: an empty box helps nobody.
-func (s *fontSet) clusters(seg *segmenter.Segmenter, text []rune, heavy bool, value int) []cluster {
+func (s *fontSet) clusters(seg *segmenter.Segmenter, text []rune, order []faceID, value int) []cluster {
 	if len(text) == 0 {
 		return nil
 	}
 	found := make([]cluster, 0, len(text))
 	for _, runes := range s.graphemes(seg, text) {
-		face, drawn, ok := s.choose(runes, heavy)
+		if runes[0] == '\n' {
+			found = append(found, cluster{runes: runes[:1], value: value, feed: true})
+			continue
+		}
+		face, drawn, ok := s.choose(runes, order)
 		if !ok {
 			runes = []rune(norm.NFKC.String(string(runes)))
-			if face, drawn, ok = s.choose(runes, heavy); !ok {
+			if face, drawn, ok = s.choose(runes, order); !ok {
 				continue
 			}
 		}
@@ -75,8 +80,8 @@ func (s *fontSet) graphemes(seg *segmenter.Segmenter, text []rune) [][]rune {
 	return cut
 }
 
-// choose finds the font that draws a cluster and the characters of it that the font has.
-func (s *fontSet) choose(runes []rune, heavy bool) (face faceID, drawn []rune, ok bool) {
+// choose finds the first font that draws a cluster and the characters of it that the font has.
+func (s *fontSet) choose(runes []rune, order []faceID) (face faceID, drawn []rune, ok bool) {
 	if len(runes) == 0 {
 		return 0, nil, false
 	}
@@ -84,10 +89,6 @@ func (s *fontSet) choose(runes []rune, heavy bool) (face faceID, drawn []rune, o
 		if drawn = s.covered(emoji, runes); drawn != nil {
 			return emoji, drawn, true
 		}
-	}
-	order := [...]faceID{regular, bold}
-	if heavy {
-		order = [...]faceID{bold, regular}
 	}
 	for _, face := range order {
 		if drawn = s.covered(face, runes); drawn != nil {

@@ -20,6 +20,14 @@ const (
 	bold
 	emoji
 	faceCount
+
+	noFace faceID = 255
+)
+
+// The orders in which fonts are looked through for a character.
+var (
+	lightOrder = [...]faceID{regular, bold}
+	heavyOrder = [...]faceID{bold, regular}
 )
 
 var fontNames = [faceCount]string{

@@ -24,6 +24,7 @@ type glyphKey struct {
 	id      font.GID
 	size    fixed.Int26_6
 	quarter uint8
+	effect  effect
 }
 
 // picture is a glyph's: one of the two is set, its rectangle counted from the glyph's origin on the baseline. Both
@@ -92,20 +93,7 @@ func (p *painter) drawLine(to *image.RGBA, clip image.Rectangle, l line, x, y in
 	}
 	ink := image.NewUniform(c)
 	for _, g := range l.glyphs {
-		gx := fixed.I(x) + g.x
-		key := glyphKey{face: g.face, id: g.id, size: g.size}
-		if g.face == emoji {
-			gx += 32 // to the nearest pixel
-		} else {
-			gx += 8 // to the nearest quarter
-			key.quarter = uint8(gx & 63 >> 4)
-		}
-		pic, ok := p.cache.get(key)
-		if !ok {
-			pic = p.types.picture(key)
-			p.cache.put(key, pic)
-		}
-		at := image.Pt(gx.Floor(), y+g.y.Round())
+		pic, at := p.shown(g, effect{}, x, y)
 		switch {
 		case pic.mask != nil:
 			r := pic.mask.Rect.Add(at)
@@ -116,18 +104,38 @@ func (p *painter) drawLine(to *image.RGBA, clip image.Rectangle, l line, x, y in
 	}
 }
 
-// picture draws a glyph.
+// drawMask draws a shape in a colour, within clip; none draws nothing.
+func (p *painter) drawMask(to *image.RGBA, clip image.Rectangle, mask *image.Alpha, c color.NRGBA) {
+	if mask == nil {
+		return
+	}
+	r := mask.Rect.Intersect(clip)
+	draw.DrawMask(to, r, image.NewUniform(c), image.Point{}, mask, r.Min, draw.Over)
+}
+
+// picture draws a glyph, or the shape of one with an effect.
 func (ts *typesetter) picture(key glyphKey) picture {
 	face := ts.faces[key.face]
 	if key.face == emoji {
-		return picture{image: colorGlyph(face, key)}
+		img := colorGlyph(face, key)
+		if img != nil && key.effect != (effect{}) {
+			return picture{mask: key.effect.apply(silhouetteOf(img))}
+		}
+		return picture{image: img}
 	}
 	outline, ok := face.GlyphDataOutline(key.id)
 	if !ok || len(outline.Segments) == 0 {
 		return picture{}
 	}
 	scale := float32(key.size) / 64 / float32(face.Upem())
-	return picture{mask: fill(outline.Segments, scale, float32(key.quarter)/4)}
+	return picture{mask: key.effect.apply(fill(outline.Segments, scale, float32(key.quarter)/4))}
+}
+
+// silhouetteOf is what a picture covers.
+func silhouetteOf(img *image.RGBA) *image.Alpha {
+	mask := image.NewAlpha(img.Rect)
+	draw.Draw(mask, mask.Rect, img, img.Rect.Min, draw.Src)
+	return mask
 }
 
 // fill draws an outline, scaled and moved to the right by a part of a pixel.

@@ -2,8 +2,6 @@ package poster
 
 import (
 	"image"
-	"image/color"
-	"math"
 
 	"github.com/fogleman/gg"
 	"golang.org/x/image/draw"
@@ -69,87 +67,4 @@ func (r *rectLayer) draw(_ *painter, to *image.RGBA, _ *Person) error {
 	}
 	draw.DrawMask(to, r.area, r.ink, image.Point{}, r.mask, image.Point{}, draw.Over)
 	return nil
-}
-
-// textLayer draws a line of text.
-type textLayer struct {
-	text   Text
-	color  color.NRGBA
-	room   int
-	area   image.Rectangle
-	pieces []piece
-	fixed  line // of a text that is the same for everybody
-}
-
-// piece is a part of a text whose literal characters have found their fonts.
-type piece struct {
-	clusters []cluster
-	variable string // "" for a literal
-}
-
-func newTextLayer(t *Text, canvas int, types *typesetter) *textLayer {
-	l := &textLayer{text: *t, color: colorOr(t.Color, black), room: t.room(canvas), area: t.box(canvas)}
-	for _, p := range parts(t.Value) {
-		made := piece{variable: p.variable}
-		if p.variable == "" {
-			made.clusters = types.fonts.clusters(&types.seg, clean(p.literal, false), l.heavy(), 0)
-		}
-		l.pieces = append(l.pieces, made)
-	}
-	if l.static() {
-		l.fixed = l.set(types, nil)
-	}
-	return l
-}
-
-func (t *textLayer) heavy() bool          { return t.text.Weight == "bold" }
-func (t *textLayer) static() bool         { return isStatic(t.text.Value) }
-func (t *textLayer) box() image.Rectangle { return t.area }
-
-func (t *textLayer) draw(p *painter, to *image.RGBA, person *Person) error {
-	l := t.fixed
-	if !t.static() {
-		l = t.set(p.types, person)
-	}
-	x := align(t.text.Align, t.text.X, l.width.Round())
-	baseline := t.text.Y + int(math.Round(t.text.Size*ascent))
-	p.drawLine(to, t.area, l, x, baseline, t.color)
-	return nil
-}
-
-// set lays the line out for a person.
-func (t *textLayer) set(types *typesetter, person *Person) line {
-	var clusters []cluster
-	for i, p := range t.pieces {
-		if p.variable == "" {
-			clusters = append(clusters, p.clusters...)
-			continue
-		}
-		clusters = append(clusters, t.value(types, p.variable, i+1, person)...)
-	}
-	// A code or link with a hole in it is worth nothing; better lose the words behind it.
-	mayShorten := func(value int) bool {
-		v := t.pieces[value-1].variable
-		return v != varCode && v != varLink
-	}
-	return types.set(clusters, t.heavy(), t.text.Size, t.room, mayShorten)
-}
-
-// value is a variable's for a person. A name that is missing or of which nothing can be drawn is "friend".
-func (t *textLayer) value(types *typesetter, variable string, number int, person *Person) []cluster {
-	find := func(s string) []cluster {
-		return tidy(types.fonts.clusters(&types.seg, clean(s, true), t.heavy(), number))
-	}
-	switch variable {
-	case varCode:
-		return find(person.Code)
-	case varLink:
-		return find(person.Link)
-	case varNickname:
-		if name := find(person.Nickname); len(name) > 0 {
-			return name
-		}
-		return find(defaultNickname)
-	}
-	return find(person.Fields[variable])
 }

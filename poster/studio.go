@@ -59,7 +59,7 @@ func (s *studio) layer(i int, brush *painter) (layer, error) {
 	}
 	switch l := s.template.Layers[i]; {
 	case l.Text != nil:
-		return newTextLayer(l.Text, s.canvas.Dx(), brush.types), nil
+		return newTextLayer(l.Text, s.canvas.Dx(), brush.types, noFace), nil
 	case l.QR != nil:
 		return newQRLayer(l.QR, nil), nil
 	case l.Avatar != nil:

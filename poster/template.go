@@ -29,16 +29,27 @@ type Layer struct {
 	Rect   *Rect
 }
 
-// Text is one line. Y is the top of the line: hanzi fill Y to Y+Size, letters such as g hang a little lower. X is
-// the left end of the line, its centre or its right end, as Align says.
+// Text is one line, or several. Y is the top of the first: hanzi fill Y to Y+Size, letters such as g hang a little
+// lower. X is the left end of each line, its centre or its right end, as Align says.
 type Text struct {
-	Value    string  // may hold {{nickname}}, {{code}}, {{link}} and Template.Variables
+	Value    string  // may hold {{nickname}}, {{code}}, {{link}} and Template.Variables; "\n" starts a line where there may be several
 	X, Y     int     //
 	Size     float64 // height of a hanzi, 8 to 512
 	Color    string  // "#RRGGBB", or "#RRGGBBAA"; "" is black
-	MaxWidth int     // what is longer is shortened with an ellipsis, names first; 0 is up to the edge of the canvas
+	MaxWidth int     // of a line; 0 is up to the edge of the canvas
 	Align    string  // "left", "center" or "right"; "" is left
 	Weight   string  // "regular" or "bold"; "" is regular
+	Font     string  // asset, a .ttf or .otf; "" is the embedded one, which also draws what this lacks
+
+	Lines      int     // at most so many, up to 20; what is longer is shortened with an ellipsis, names first; 0 is 1
+	LineHeight float64 // distance of two lines as a factor of Size, 0.8 to 3; 0 is 1.4
+
+	OutlineColor string  // "#RRGGBB", or "#RRGGBBAA"; "" is white
+	OutlineWidth float64 // pixels around each letter, up to 32; 0 for none
+
+	ShadowColor      string // "#RRGGBB", or "#RRGGBBAA"; "" for no shadow
+	ShadowX, ShadowY int    // how far it lies to the right and below, -64 to 64
+	ShadowBlur       int    // how far it fades, up to 64
 }
 
 // QR is the code of the person's link in a square, quiet zone included.
@@ -82,6 +93,7 @@ type Person struct {
 const (
 	defaultQuality    = 85
 	defaultLinkLength = 60
+	defaultLineHeight = 1.4
 	defaultNickname   = "好友" // a friend, for people whose name is unknown or cannot be drawn
 )
 

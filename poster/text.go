@@ -36,10 +36,11 @@ type line struct {
 
 // typesetter shapes text. It keeps scratch memory: one goroutine at a time.
 type typesetter struct {
-	fonts  *fontSet
-	faces  [faceCount]*font.Face
-	seg    segmenter.Segmenter
-	shaper shaping.HarfbuzzShaper
+	fonts   *fontSet
+	faces   [faceCount]*font.Face
+	seg     segmenter.Segmenter
+	shaper  shaping.HarfbuzzShaper
+	scratch scratch
 }
 
 func newTypesetter(fonts *fontSet) *typesetter {
@@ -49,6 +50,23 @@ func newTypesetter(fonts *fontSet) *typesetter {
 	}
 	return ts
 }
+
+// setting is what is to be laid out, and how.
+type setting struct {
+	clusters []cluster
+	order    []faceID // fonts for what is put in
+	size     float64
+	limit    int                  // pixels that a line may take
+	shorten  func(value int) bool // says which values may be shortened
+}
+
+// dots are the clusters of an ellipsis.
+func (ts *typesetter) dots(s setting) []cluster {
+	return ts.fonts.clusters(&ts.seg, []rune{ellipsis}, s.order, 0)
+}
+
+// chinese chooses the forms of hanzi that differ between countries.
+var chinese = language.NewLanguage("zh-Hans")
 
 // shape lays clusters out from left to right. Every font here is for scripts that run that way.
 func (ts *typesetter) shape(clusters []cluster, size float64) line {
@@ -62,8 +80,12 @@ func (ts *typesetter) shape(clusters []cluster, size float64) line {
 	}
 	l := line{glyphs: make([]glyph, 0, len(text)), advances: make([]fixed.Int26_6, len(clusters))}
 	for first, start := 0, 0; first < len(clusters); {
+		if clusters[first].feed {
+			first++
+			continue
+		}
 		last, end := first, start
-		for last < len(clusters) && clusters[last].face == clusters[first].face && clusters[last].script == clusters[first].script {
+		for last < len(clusters) && clusters[last].face == clusters[first].face && clusters[last].script == clusters[first].script && !clusters[last].feed {
 			end += len(clusters[last].runes)
 			last++
 		}
@@ -84,7 +106,7 @@ func (ts *typesetter) shapeRun(l *line, text []rune, owner []int, start, end int
 		Face:      ts.faces[c.face],
 		Size:      fixed.Int26_6(math.Round(size * 64)),
 		Script:    c.script,
-		Language:  language.NewLanguage("zh-Hans"),
+		Language:  chinese,
 	})
 	for _, g := range out.Glyphs {
 		if g.GlyphID == 0 { // the box of a missing character
@@ -101,21 +123,21 @@ func (ts *typesetter) shapeRun(l *line, text []rune, owner []int, start, end int
 	}
 }
 
-// set lays clusters out within limit pixels. What is too long is shortened at the end of the longest value that
-// may be shortened, so that the words around a name stay, and failing that at the end of the line.
-func (ts *typesetter) set(clusters []cluster, heavy bool, size float64, limit int, shorten func(value int) bool) line {
-	l := ts.shape(clusters, size)
-	room := fixed.I(limit)
+// set lays a line out. What is too long is shortened at the end of the longest value that may be shortened, so that
+// the words around a name stay, and failing that at the end of the line.
+func (ts *typesetter) set(s setting) line {
+	l := ts.shape(s.clusters, s.size)
+	room := fixed.I(s.limit)
 	if l.width <= room {
 		return l
 	}
-	dots := ts.fonts.clusters(&ts.seg, []rune{ellipsis}, heavy, 0)
-	if from, to := longestValue(clusters, l.advances, shorten); from < to {
-		if short, ok := ts.cut(clusters, l, dots, from, to, 1, size, room); ok {
+	dots := ts.dots(s)
+	if from, to := longestValue(s.clusters, l.advances, s.shorten); from < to {
+		if short, ok := ts.cut(s.clusters, l, dots, from, to, 1, s.size, room); ok {
 			return short
 		}
 	}
-	short, _ := ts.cut(clusters, l, dots, 0, len(clusters), 0, size, room)
+	short, _ := ts.cut(s.clusters, l, dots, 0, len(s.clusters), 0, s.size, room)
 	return short
 }
 
@@ -186,9 +208,30 @@ func (t *Text) room(canvas int) int {
 	return canvas - t.X
 }
 
-// box is where the line may draw, with what hangs over at its ends, above and below.
+// lines is how many the text may take.
+func (t *Text) lines() int { return max(1, t.Lines) }
+
+// lineHeight is the distance of two lines as a factor of the size.
+func (t *Text) lineHeight() float64 {
+	if t.LineHeight == 0 {
+		return defaultLineHeight
+	}
+	return t.LineHeight
+}
+
+// height is what all lines take together, from the top of the first to the bottom of the last, in pixels.
+func (t *Text) height() int {
+	return int(math.Ceil(t.Size * (1 + float64(t.lines()-1)*t.lineHeight())))
+}
+
+// box is where the text may draw, with what hangs over at its ends, above and below, its outline and its shadow.
 func (t *Text) box(canvas int) image.Rectangle {
 	room, over := t.room(canvas), int(math.Ceil(t.Size/2))
 	left := align(t.Align, t.X, room)
-	return image.Rect(left-over, t.Y-over, left+room+over, t.Y+int(math.Ceil(t.Size))+over)
+	body := image.Rect(left-over, t.Y-over, left+room+over, t.Y+t.height()+over)
+	box := body
+	for _, e := range t.effects() {
+		box = box.Union(body.Inset(-e.reach()).Add(image.Pt(e.x, e.y)))
+	}
+	return box
 }

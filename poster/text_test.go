@@ -24,8 +24,8 @@ func FuzzLine(f *testing.F) {
 	canvas := image.NewRGBA(image.Rect(0, 0, 400, 60))
 	f.Fuzz(func(t *testing.T, name string, room uint16) {
 		text := Text{Value: "我是{{nickname}},来吧", Size: 20, MaxWidth: 20 + int(room)%400, Weight: "bold"}
-		layer := newTextLayer(&text, 400, types)
-		l := layer.set(types, &Person{Nickname: name})
+		layer := newTextLayer(&text, 400, types, noFace)
+		l := layer.set(types, &Person{Nickname: name})[0]
 		if l.width > fixed.I(text.MaxWidth) {
 			t.Errorf("%q takes %v of %d", name, l.width, text.MaxWidth)
 		}

@@ -1,0 +1,59 @@
+package poster_test
+
+import (
+	"image"
+	"image/color"
+	"math"
+	"testing"
+
+	"kfactor/poster"
+)
+
+// meadowPhoto is a busy ground of dark and light patches, like a photo.
+func meadowPhoto(w, h int) image.Image {
+	img := image.NewRGBA(image.Rect(0, 0, w, h))
+	for y := range h {
+		for x := range w {
+			v := 120 + 70*math.Sin(float64(x)/23+float64(y)/61) + 50*math.Sin(float64(y)/17-float64(x)/41)
+			v += 12 * math.Sin(float64(x*y)/7)
+			level := func(f float64) uint8 { return uint8(max(0, min(255, v*f+10))) }
+			img.SetRGBA(x, y, color.RGBA{R: level(1.05), G: level(0.95), B: level(0.6), A: 255})
+		}
+	}
+	return img
+}
+
+// scripts are lines in what people write names and posters in.
+var scripts = []string{
+	"简体中文:鹰击长空,鱼翔浅底", "繁體中文:鷹擊長空,魚翔淺底", "Latin: Ångström & Łódź, façade", "Кириллица: Съешь ещё Ґ Ї",
+	"Ελληνικά: Ξεσκεπάζω την ψυχή", "日本語:いろはにほへと カタカナ ー", "Tiếng Việt: Nguyễn Thị Hường", "注音:ㄅㄆㄇㄈ ㄧˊ",
+	"👨‍👩‍👧‍👦 🧑🏿‍🤝‍🧑🏻 👍🏽 🇨🇳🇯🇵 1️⃣#️⃣ 🏴󠁧󠁢󠁳󠁣󠁴󠁿 ❤️‍🔥 🏳️‍🌈", "¥99.50 €12 ½ № ™ → ★ ①②",
+}
+
+// sheet shows every script plain, outlined and with a shadow on a busy ground.
+func sheet() poster.Template {
+	t := poster.Template{Width: 1000, Height: 1120, Background: "meadow-busy.jpg"}
+	y := 20
+	for i, value := range scripts {
+		plain := poster.Text{Value: value, X: 20, Y: y, Size: 34, Color: "#FFFFFF", MaxWidth: 470}
+		outlined, shadowed := plain, plain
+		outlined.X, outlined.OutlineWidth, outlined.OutlineColor, outlined.Weight = 510, 3, "#123A63", "bold"
+		shadowed.Y, shadowed.ShadowColor, shadowed.ShadowY, shadowed.ShadowBlur = y+44, "#000000CC", 2, 8
+		both := outlined
+		both.Y, both.Color, both.OutlineColor, both.ShadowColor, both.ShadowX, both.ShadowY, both.ShadowBlur = y+44, "#C62828", "", "#000000A0", 3, 4, 4
+		if i >= 9 {
+			both.OutlineWidth = 6
+		}
+		t.Layers = append(t.Layers, poster.Layer{Text: &plain}, poster.Layer{Text: &outlined}, poster.Layer{Text: &shadowed}, poster.Layer{Text: &both})
+		y += 108
+	}
+	return t
+}
+
+func TestSheet(t *testing.T) {
+	press, err := poster.Compile(sheet(), func(string) ([]byte, error) { return encodePNG(meadowPhoto(1000, 1120)), nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "sheet", decode(t, printed(t, press, "png", poster.Person{})))
+}

@@ -1,0 +1,123 @@
+package poster
+
+import (
+	"image"
+	"image/color"
+	"math"
+)
+
+// textLayer draws a text.
+type textLayer struct {
+	text    Text
+	color   color.NRGBA
+	order   []faceID // fonts in which characters are looked for
+	shorten func(value int) bool
+	room    int
+	area    image.Rectangle
+	pieces  []piece
+	fixed   []line // of a text that is the same for everybody
+}
+
+// piece is a part of a text whose literal characters have found their fonts.
+type piece struct {
+	clusters []cluster
+	variable string // "" for a literal
+}
+
+// newTextLayer makes the layer. Own is the font that the text asks for, noFace for none.
+func newTextLayer(t *Text, canvas int, types *typesetter, own faceID) *textLayer {
+	l := &textLayer{text: *t, color: colorOr(t.Color, black), room: t.room(canvas), area: t.box(canvas), order: lightOrder[:]}
+	if t.Weight == "bold" {
+		l.order = heavyOrder[:]
+	}
+	if own != noFace {
+		l.order = append([]faceID{own}, l.order...)
+	}
+	// A code or link with a hole in it is worth nothing; better lose the words behind it.
+	l.shorten = func(value int) bool {
+		v := l.pieces[value-1].variable
+		return v != varCode && v != varLink
+	}
+	for _, p := range parts(t.Value) {
+		made := piece{variable: p.variable}
+		if p.variable == "" {
+			made.clusters = types.fonts.clusters(&types.seg, clean(p.literal, l.literal()), l.order, 0)
+		}
+		l.pieces = append(l.pieces, made)
+	}
+	if l.static() {
+		l.fixed = l.set(types, nil)
+	}
+	return l
+}
+
+// literal is how the text between the variables is cleaned: only where there are several lines may it feed them.
+func (t *textLayer) literal() purpose {
+	if t.text.lines() > 1 {
+		return asPassage
+	}
+	return asLine
+}
+
+func (t *textLayer) static() bool         { return isStatic(t.text.Value) }
+func (t *textLayer) box() image.Rectangle { return t.area }
+
+func (t *textLayer) draw(p *painter, to *image.RGBA, person *Person) error {
+	lines := t.fixed
+	if !t.static() {
+		lines = t.set(p.types, person)
+	}
+	for _, e := range t.text.effects() {
+		for i := range lines {
+			x, y := t.start(lines, i)
+			p.drawMask(to, t.area, p.halo(lines[i], x+e.x, y+e.y, e.effect, t.area), e.color)
+		}
+	}
+	for i := range lines {
+		x, y := t.start(lines, i)
+		p.drawLine(to, t.area, lines[i], x, y, t.color)
+	}
+	return nil
+}
+
+// start is where a line's baseline begins.
+func (t *textLayer) start(lines []line, i int) (x, y int) {
+	top := float64(i) * t.text.Size * t.text.lineHeight()
+	return align(t.text.Align, t.text.X, lines[i].width.Round()), t.text.Y + int(math.Round(top+t.text.Size*ascent))
+}
+
+// set lays the text out for a person.
+func (t *textLayer) set(types *typesetter, person *Person) []line {
+	var clusters []cluster
+	for i, p := range t.pieces {
+		found := p.clusters
+		if p.variable != "" {
+			found = t.value(types, p.variable, i+1, person)
+		}
+		clusters = append(clusters, found[:min(len(found), maxClusters-len(clusters))]...)
+	}
+	s := setting{clusters: clusters, order: t.order, size: t.text.Size, limit: t.room, shorten: t.shorten}
+	if n := t.text.lines(); n > 1 {
+		return types.flow(s, n)
+	}
+	return []line{types.set(s)}
+}
+
+// value is a variable's for a person. A name that is missing or of which nothing can be drawn is "friend".
+func (t *textLayer) value(types *typesetter, variable string, number int, person *Person) []cluster {
+	find := func(s string) []cluster {
+		return tidy(types.fonts.clusters(&types.seg, clean(s, asName), t.order, number))
+	}
+	switch variable {
+	case varCode:
+		return find(person.Code)
+	case varLink:
+		return find(person.Link)
+	case varNickname:
+		if name := find(person.Nickname); len(name) > 0 {
+			return name
+		}
+		return find(defaultNickname)
+	}
+	return find(person.Fields[variable])
+}
