@@ -149,13 +149,20 @@ func (e *Engine) tell(ctx context.Context, r *records, rows []event.Event) ([]Ex
 func (e *Engine) touching(ctx context.Context, c known, p *campaign.Person) ([]event.Event, bool, error) {
 	db := e.DB.WithContext(ctx)
 	var rows []event.Event
-	for _, column := range []string{"person", "owner"} {
-		var part []event.Event
-		err := db.Where("campaign = ? AND "+column+" = ? AND outcome <> ''", c.no, p.Person).Order("seq DESC").Limit(maxExplained + 1).Find(&part).Error
+	for column, table := range map[string]string{"person": "events", "owner": "outcomes"} {
+		// By the table that has the column: asked of the journal, SQLite would go through the whole campaign.
+		var places []int64
+		err := db.Table(table).Where("campaign = ? AND "+column+" = ?", c.no, p.Person).Order("seq DESC").Limit(maxExplained+1).Pluck("seq", &places).Error
 		if err != nil {
 			return nil, false, err
 		}
-		rows = append(rows, part...)
+		for chunk := range slices.Chunk(places, inChunk) {
+			var part []event.Event
+			if err := db.Where("campaign = ? AND seq IN ? AND outcome <> ''", c.no, chunk).Find(&part).Error; err != nil {
+				return nil, false, err
+			}
+			rows = append(rows, part...)
+		}
 	}
 	others, err := e.reaching(ctx, c, p, rows)
 	if err != nil {

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -83,11 +84,12 @@ var statuses = map[string]campaign.Status{
 // the few that concern the campaign among millions.
 func turns(db *gorm.DB, no int64) (history, error) {
 	var rows []event.Event
-	err := db.Where("campaign = ? AND system = ? AND id >= ? AND id < ? AND outcome <> ''", no, true, "campaign.", "campaign/").
-		Order("seq").Find(&rows).Error
+	err := db.Where("campaign = ? AND system = ? AND id >= ? AND id < ? AND outcome <> ''", no, true, "campaign.", "campaign/").Find(&rows).Error
 	if err != nil {
 		return nil, err
 	}
+	// Put in order here: asked to, SQLite would go through the whole journal in that order.
+	slices.SortFunc(rows, func(a, b event.Event) int { return cmp.Compare(a.Seq, b.Seq) })
 	var h history
 	for _, r := range rows {
 		if r.Outcome != event.Applied {
