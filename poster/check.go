@@ -82,7 +82,7 @@ func Warnings(t Template) []fault.Field {
 		}
 		path := fmt.Sprintf("layers[%d].qr", i)
 		n, _ := expectedModules(t.linkLength(), l.QR.level())
-		if module := l.QR.Size / (n + 2*quietZone); module*shownWidth < goodModule*t.Width {
+		if module := moduleSize(l.QR.Size, n, t.Width); module*shownWidth < goodModule*t.Width {
 			c.add(path+".size", "modules are %.1f pixels at %d pixels of poster width; older phones want %d: make it %d",
 				shown(module, t.Width), shownWidth, goodModule, sizeFor(goodModule, n, t.Width))
 		}
@@ -235,7 +235,7 @@ func (c *checker) qr(path string, q *QR) {
 		c.add(path+".level", "%s holds no link of %d characters: take a lower level or shorter links", level, c.t.linkLength())
 		return
 	}
-	if module := q.Size / (n + 2*quietZone); module*shownWidth < minModule*c.t.Width {
+	if module := moduleSize(q.Size, n, c.t.Width); module*shownWidth < minModule*c.t.Width {
 		c.add(path+".size",
 			"%d is too small to be read: a code for %d characters has %d modules a side with its margin, each would be %.1f pixels at %d pixels of poster width, less than %d; make it at least %d",
 			q.Size, c.t.linkLength(), n+2*quietZone, shown(module, c.t.Width), shownWidth, minModule,

@@ -14,13 +14,14 @@ import (
 	"golang.org/x/image/draw"
 
 	"kfactor/internal/fault"
+	"kfactor/poster/qr"
 )
 
 // quietZone is the light margin around a code, in modules: the standard's four.
 const quietZone = 4
 
-// A logo takes this share of the code's width, its light rim included the other. Level Q still reads a code whose
-// middle quarter is covered.
+// A logo takes this share of the code's width, its light rim included no more than the other. Level Q still reads a code
+// whose middle quarter is covered.
 const (
 	logoShare = 0.22
 	holeShare = 0.25
@@ -41,24 +42,108 @@ var recovery = map[string]qrcode.RecoveryLevel{
 	"L": qrcode.Low, "M": qrcode.Medium, "Q": qrcode.High, "H": qrcode.Highest,
 }
 
-// matrix is a QR code without its quiet zone: rows of modules, true where dark.
-func matrix(link, level string) ([][]bool, error) {
+var levels = map[string]qr.Level{"L": qr.L, "M": qr.M, "Q": qr.Q, "H": qr.H}
+
+// modules are those of a QR code, without its quiet zone.
+type modules struct {
+	matrix qr.Matrix
+	bitmap [][]bool // of a link that takes a larger code than the matrix holds; nil otherwise
+}
+
+// encode makes a link's code. It takes memory only for links of more than some two hundred characters.
+func (m *modules) encode(link, level string) error {
+	m.bitmap = nil
+	if err := qr.Encode(&m.matrix, link, levels[level]); err == nil {
+		return nil
+	}
+	return m.encodeLarge(link, level)
+}
+
+// encodeLarge makes a code of any size, shorter by a version now and then as it mixes digits, capitals and bytes.
+func (m *modules) encodeLarge(link, level string) error {
 	if link == "" {
-		return nil, fault.New(fault.Invalid, "a QR code needs a link")
+		return fault.New(fault.Invalid, "a QR code needs a link")
 	}
 	code, err := qrcode.New(link, recovery[level])
 	if err != nil {
-		return nil, fault.Wrap(fault.Invalid, err, "a link of %d bytes does not fit into a QR code of level %s", len(link), level)
+		return fault.Wrap(fault.Invalid, err, "a link of %d bytes does not fit into a QR code of level %s", len(link), level)
 	}
 	code.DisableBorder = true
-	return code.Bitmap(), nil
+	m.bitmap = code.Bitmap()
+	return nil
+}
+
+// size is how many modules a side has.
+func (m *modules) size() int {
+	if m.bitmap != nil {
+		return len(m.bitmap)
+	}
+	return m.matrix.Size()
+}
+
+func (m *modules) dark(x, y int) bool {
+	if m.bitmap != nil {
+		return m.bitmap[y][x]
+	}
+	return m.matrix.Dark(x, y)
+}
+
+// runs goes through the dark stretches of a row: where each begins and how many modules it has.
+func (m *modules) runs(y int) func(yield func(x, width int) bool) {
+	return func(yield func(x, width int) bool) {
+		for x, n := 0, m.size(); x < n; x++ {
+			start := x
+			for x < n && m.dark(x, y) {
+				x++
+			}
+			if x > start && !yield(start, x-start) {
+				return
+			}
+		}
+	}
 }
 
 // expectedModules is how many modules a side a code for a link of that length has. Lower-case letters are the
 // worst case: digits take less room.
 func expectedModules(length int, level string) (int, error) {
-	m, err := matrix(strings.Repeat("a", length), level)
-	return len(m), err
+	if n, ok := qr.Fit(length, levels[level]); ok {
+		return n, nil
+	}
+	var m modules
+	if err := m.encodeLarge(strings.Repeat("a", length), level); err != nil {
+		return 0, err
+	}
+	return m.size(), nil
+}
+
+// grid is the side of a JPEG's blocks in pixels. A module that is one of them is as sharp after any compression as
+// before, and takes next to no bytes.
+const grid = 8
+
+// moduleSize is how many pixels a module gets in a square of that size: whole ones, and whole blocks of a JPEG where the
+// code loses no more than a third by it and stays good to read.
+func moduleSize(size, n, width int) int {
+	most := size / (n + 2*quietZone)
+	if blocks := most / grid * grid; 3*blocks >= 2*most && blocks*shownWidth >= goodModule*width {
+		return blocks
+	}
+	return most
+}
+
+// place puts a code of n modules a side into its area, quiet zone included: on the grid where there is room for that, and
+// about in the middle.
+func place(area image.Rectangle, n, module int) image.Rectangle {
+	side, quiet := n*module, quietZone*module
+	return square(snap(area.Min.X+quiet, area.Max.X-quiet-side), snap(area.Min.Y+quiet, area.Max.Y-quiet-side), side)
+}
+
+// snap is the multiple of the grid that is nearest to the middle of two numbers, or the middle when none lies between.
+func snap(low, high int) int {
+	middle := (low + high) / 2
+	if on := (middle + grid/2) / grid * grid; low <= on && on <= high {
+		return on
+	}
+	return middle
 }
 
 // qrLayer prints a person's code.
@@ -91,33 +176,28 @@ func (q *qrLayer) static() bool         { return false }
 func (q *qrLayer) box() image.Rectangle { return q.area }
 
 func (q *qrLayer) draw(_ *painter, to *image.RGBA, person *Person) error {
-	modules, err := matrix(person.Link, q.level)
-	if err != nil {
+	var code modules
+	if err := code.encode(person.Link, q.level); err != nil {
 		return err
 	}
-	code, module := place(q.area, len(modules))
+	n := code.size()
+	module := moduleSize(q.area.Dx(), n, to.Rect.Dx())
 	if module < 2 {
 		return fault.New(fault.Invalid, "the link has %d characters, too many for a QR code of %d pixels", len(person.Link), q.area.Dx())
 	}
+	area := place(q.area, n, module)
 	draw.Draw(to, q.area, q.light, image.Point{}, draw.Src)
-	paint(to, code.Min, module, modules, q.dark)
+	paint(to, area.Min, module, &code, q.dark)
 	if q.logo != nil {
-		q.drawLogo(to, code)
+		q.drawLogo(to, area, hole(n)*module)
 	}
 	return nil
 }
 
-// place centres a code of n modules a side in its area, quiet zone included, with whole pixels a module.
-func place(area image.Rectangle, n int) (code image.Rectangle, module int) {
-	module = area.Dx() / (n + 2*quietZone)
-	side := module * n
-	return square(area.Min.X+(area.Dx()-side)/2, area.Min.Y+(area.Dy()-side)/2, side), module
-}
-
 // paint draws the dark modules, a run of them at a time.
-func paint(to draw.Image, at image.Point, module int, modules [][]bool, dark image.Image) {
-	for y, row := range modules {
-		for x, width := range runs(row) {
+func paint(to draw.Image, at image.Point, module int, code *modules, dark image.Image) {
+	for y := range code.size() {
+		for x, width := range code.runs(y) {
 			r := image.Rect(x, y, x+width, y+1)
 			r.Min, r.Max = r.Min.Mul(module).Add(at), r.Max.Mul(module).Add(at)
 			draw.Draw(to, r, dark, image.Point{}, draw.Src)
@@ -125,27 +205,14 @@ func paint(to draw.Image, at image.Point, module int, modules [][]bool, dark ima
 	}
 }
 
-// runs goes through the dark stretches of a row: where each begins and how many modules it has.
-func runs(row []bool) func(yield func(x, width int) bool) {
-	return func(yield func(x, width int) bool) {
-		for x := 0; x < len(row); x++ {
-			start := x
-			for x < len(row) && row[x] {
-				x++
-			}
-			if x > start && !yield(start, x-start) {
-				return
-			}
-		}
-	}
-}
+// hole is how many modules a side a logo covers, its rim included: whole ones about the middle, so an odd number.
+func hole(n int) int { return (int(float64(n)*holeShare)-1)/2*2 + 1 }
 
-func (q *qrLayer) drawLogo(to *image.RGBA, code image.Rectangle) {
-	hole := int(float64(code.Dx()) * holeShare)
-	side := int(float64(code.Dx()) * logoShare)
+// drawLogo clears a square in the middle of the code and draws the logo into it.
+func (q *qrLayer) drawLogo(to *image.RGBA, code image.Rectangle, hole int) {
 	around := square(code.Min.X+(code.Dx()-hole)/2, code.Min.Y+(code.Dy()-hole)/2, hole)
 	draw.Draw(to, around, q.light, image.Point{}, draw.Src)
-	scaled := q.scaledLogo(side)
+	scaled := q.scaledLogo(int(float64(hole) * logoShare / holeShare))
 	at := image.Pt(code.Min.X+(code.Dx()-scaled.Rect.Dx())/2, code.Min.Y+(code.Dy()-scaled.Rect.Dy())/2)
 	draw.Draw(to, scaled.Rect.Add(at), scaled, image.Point{}, draw.Over)
 }
@@ -176,32 +243,33 @@ func within(img image.Image, side int) *image.RGBA {
 
 // QRPNG writes the bare code of a link as a PNG of size x size pixels, its margin included.
 func QRPNG(w io.Writer, link string, size int) error {
-	modules, err := matrix(link, "M")
-	if err != nil {
+	var code modules
+	if err := code.encodeLarge(link, "M"); err != nil {
 		return err
 	}
-	area := image.Rect(0, 0, size, size)
-	code, module := place(area, len(modules))
+	n := code.size()
+	module := size / (n + 2*quietZone)
 	if module < 1 || size > maxSide {
-		return fault.New(fault.Invalid, "a QR code of this link needs %d to %d pixels, not %d", len(modules)+2*quietZone, maxSide, size)
+		return fault.New(fault.Invalid, "a QR code of this link needs %d to %d pixels, not %d", n+2*quietZone, maxSide, size)
 	}
-	img := image.NewPaletted(area, color.Palette{white, black})
-	paint(img, code.Min, module, modules, image.NewUniform(black))
+	margin := (size - n*module) / 2
+	img := image.NewPaletted(image.Rect(0, 0, size, size), color.Palette{white, black})
+	paint(img, image.Pt(margin, margin), module, &code, image.NewUniform(black))
 	return png.Encode(w, img)
 }
 
 // QRSVG writes the bare code of a link as an SVG that scales to any size, its margin included.
 func QRSVG(w io.Writer, link string) error {
-	modules, err := matrix(link, "M")
-	if err != nil {
+	var code modules
+	if err := code.encodeLarge(link, "M"); err != nil {
 		return err
 	}
-	side := len(modules) + 2*quietZone
+	side := code.size() + 2*quietZone
 	out := bufio.NewWriter(w)
 	fmt.Fprintf(out, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" shape-rendering="crispEdges">`, side, side)
 	fmt.Fprintf(out, `<path fill="#fff" d="M0 0h%dv%dH0z"/><path d="`, side, side)
-	for y, row := range modules {
-		for x, width := range runs(row) {
+	for y := range code.size() {
+		for x, width := range code.runs(y) {
 			fmt.Fprintf(out, "M%d %dh%dv1h-%dz", x+quietZone, y+quietZone, width, width)
 		}
 	}
