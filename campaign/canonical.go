@@ -211,6 +211,19 @@ func (l Layer) tree() members {
 		some(&m, "max_width", int64(l.Text.MaxWidth))
 		m.set("align", l.Text.Align)
 		m.set("weight", l.Text.Weight)
+		some(&m, "font", l.Text.Font)
+		m.set("lines", int64(l.Text.Lines))
+		m.set("line_height", l.Text.LineHeight)
+		if l.Text.OutlineWidth != 0 {
+			m.set("outline", members{{"color", l.Text.OutlineColor}, {"width", l.Text.OutlineWidth}})
+		}
+		if l.Text.ShadowColor != "" {
+			m.set("shadow", members{
+				{"color", l.Text.ShadowColor},
+				{"offset", pixels(l.Text.ShadowX, l.Text.ShadowY)},
+				{"blur", int64(l.Text.ShadowBlur)},
+			})
+		}
 		return members{{"text", m}}
 	case l.QR != nil:
 		m := members{{"at", pixels(l.QR.X, l.QR.Y)}, {"size", int64(l.QR.Size)}, {"level", l.QR.Level}}

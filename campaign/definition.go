@@ -174,8 +174,8 @@ type Layer struct {
 	Rect   *Rect
 }
 
-// Text is a line of text; Value may hold {{nickname}}, {{code}} and {{link}}. X is its left end, centre or right
-// end, as Align says, Y its top.
+// Text is one line of text or several; Value may hold {{nickname}}, {{code}} and {{link}}. X is the lines' left end,
+// centre or right end, as Align says, Y the top of the first.
 type Text struct {
 	Value    string
 	X, Y     int
@@ -184,6 +184,17 @@ type Text struct {
 	MaxWidth int    // 0 for up to the edge
 	Align    string // left, center or right
 	Weight   string // regular or bold
+	Font     string // file; "" for the embedded one
+
+	Lines      int     // at most so many
+	LineHeight float64 // distance of two lines as a factor of Size
+
+	OutlineColor string  // "" for no outline
+	OutlineWidth float64 // pixels; 0 for no outline
+
+	ShadowColor      string // "" for no shadow
+	ShadowX, ShadowY int    // pixels to the right and below
+	ShadowBlur       int    // pixels
 }
 
 // QR is the participant's code.
@@ -318,6 +329,9 @@ func (d *Definition) Files() []string {
 	}
 	layers := func(layers []Layer) {
 		for _, l := range layers {
+			if l.Text != nil {
+				add(l.Text.Font)
+			}
 			if l.QR != nil {
 				add(l.QR.Logo)
 			}

@@ -15,7 +15,7 @@ func TestReference(t *testing.T) {
 	}
 	page := string(source)
 	for _, keys := range [][]string{
-		definitionKeys, scheduleKeys, joinKeys, attributionKeys, posterKeys, variantKeys, layerKeys, textKeys, qrKeys,
+		definitionKeys, scheduleKeys, joinKeys, attributionKeys, posterKeys, variantKeys, layerKeys, textKeys, outlineKeys, shadowKeys, qrKeys,
 		avatarKeys, imageKeys, rectKeys, taskKeys, tierKeys, welcomeKeys, rewardKeys, budgetKeys, limitsKeys, messageKeys,
 	} {
 		for _, key := range keys {

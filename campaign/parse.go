@@ -20,6 +20,9 @@ const (
 	minCanvas    = 200 // pixels of a side
 	maxCanvas    = 4096
 	maxAvatar    = 1024
+	maxTextLines = 20 // of a text on a poster
+	maxOutline   = 32 // pixels
+	maxShadow    = 64
 	maxTarget    = 1000000 // of a tier
 	maxStock     = 1000000000
 	maxPoints    = 1000000000 // of one grant
@@ -42,7 +45,9 @@ var (
 	posterKeys      = []string{"size", "background", "format", "quality", "layers", "variants"}
 	variantKeys     = []string{"background", "layers"}
 	layerKeys       = []string{"text", "qr", "avatar", "image", "rect"}
-	textKeys        = []string{"value", "at", "size", "color", "max_width", "align", "weight"}
+	textKeys        = []string{"value", "at", "size", "color", "max_width", "align", "weight", "font", "lines", "line_height", "outline", "shadow"}
+	outlineKeys     = []string{"color", "width"}
+	shadowKeys      = []string{"color", "offset", "blur"}
 	qrKeys          = []string{"at", "size", "level", "logo", "dark", "light"}
 	avatarKeys      = []string{"at", "size", "shape"}
 	imageKeys       = []string{"source", "at", "size"}
@@ -441,18 +446,7 @@ func (r *reader) layers(v *value) []Layer {
 func (r *reader) layer(o *object) Layer {
 	switch {
 	case o.get("text") != nil:
-		t := r.object(o.get("text"), textKeys)
-		x, y := r.corner(t)
-		return Layer{Text: &Text{
-			Value:    r.text(t.need("value", `write what it says, like "{{nickname}}"`), 500, false),
-			X:        x,
-			Y:        y,
-			Size:     r.number(t.get("size"), 32, 8, 512),
-			Color:    r.color(t.get("color"), defaultBlack),
-			MaxWidth: int(r.whole(t.get("max_width"), 0, 1, maxCanvas)),
-			Align:    r.choice(t.get("align"), "left", "center", "right"),
-			Weight:   r.choice(t.get("weight"), "regular", "bold"),
-		}}
+		return Layer{Text: r.words(r.object(o.get("text"), textKeys))}
 	case o.get("qr") != nil:
 		q := r.object(o.get("qr"), qrKeys)
 		x, y := r.corner(q)
@@ -483,11 +477,43 @@ func (r *reader) layer(o *object) Layer {
 		size, _ := r.pair(b.need("size", "write [width, height], like [200, 80]"), 1, maxCanvas, "[200, 80]")
 		return Layer{Rect: &Rect{
 			X: x, Y: y, Width: size[0], Height: size[1],
-			Color:  r.color(b.need("color", `write it like "#FFFFFF"`), defaultBlack),
+			Color:  r.tint(b.need("color", `write it like "#FFFFFF"`), defaultBlack),
 			Radius: int(r.whole(b.get("radius"), 0, 0, maxCanvas)),
 		}}
 	}
 	return Layer{}
+}
+
+// words are a layer of text.
+func (r *reader) words(o *object) *Text {
+	x, y := r.corner(o)
+	t := &Text{
+		X: x, Y: y,
+		Size:       r.number(o.get("size"), 32, 8, 512),
+		Color:      r.tint(o.get("color"), defaultBlack),
+		MaxWidth:   int(r.whole(o.get("max_width"), 0, 1, maxCanvas)),
+		Align:      r.choice(o.get("align"), "left", "center", "right"),
+		Weight:     r.choice(o.get("weight"), "regular", "bold"),
+		Font:       r.file(o.get("font"), "a font", "ttf", "otf"),
+		Lines:      int(r.whole(o.get("lines"), 1, 1, maxTextLines)),
+		LineHeight: r.number(o.get("line_height"), 1.4, 0.8, 3),
+	}
+	t.Value = r.text(o.need("value", `write what it says, like "{{nickname}}"`), 500, t.Lines > 1)
+	if v := o.get("outline"); v != nil {
+		outline := r.object(v, outlineKeys)
+		t.OutlineColor = r.tint(outline.get("color"), defaultWhite)
+		t.OutlineWidth = r.number(outline.get("width"), 2, 0.5, maxOutline)
+	}
+	if v := o.get("shadow"); v != nil {
+		shadow := r.object(v, shadowKeys)
+		t.ShadowColor = r.tint(shadow.get("color"), "#00000099")
+		t.ShadowBlur = int(r.whole(shadow.get("blur"), 6, 0, maxShadow))
+		t.ShadowX, t.ShadowY = 0, 2
+		if at, ok := r.pair(shadow.get("offset"), -maxShadow, maxShadow, "[0, 2]"); ok {
+			t.ShadowX, t.ShadowY = at[0], at[1]
+		}
+	}
+	return t
 }
 
 // corner is where a layer's upper left corner stands; outside the poster is for the poster itself to refuse.

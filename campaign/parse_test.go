@@ -36,7 +36,7 @@ func TestParse(t *testing.T) {
 			Poster: campaign.Poster{
 				Size: [2]int{750, 1334}, Background: "#FFF4E0", Format: "jpeg", Quality: 85,
 				Layers: []campaign.Layer{
-					{Text: &campaign.Text{Value: "{{nickname}} 邀请你一起领好礼", X: 60, Y: 120, Size: 44, Color: "#222222", MaxWidth: 630, Align: "left", Weight: "regular"}},
+					{Text: &campaign.Text{Value: "{{nickname}} 邀请你一起领好礼", X: 60, Y: 120, Size: 44, Color: "#222222", MaxWidth: 630, Align: "left", Weight: "regular", Lines: 1, LineHeight: 1.4}},
 					{QR: &campaign.QR{X: 235, Y: 900, Size: 280, Level: "M", Dark: "#000000", Light: "#FFFFFF"}},
 				},
 			},

@@ -497,8 +497,24 @@ func (r *reader) color(v *value, otherwise string) string {
 	return said
 }
 
+// tint is a colour that may let the ground through, "#RRGGBB" or "#RRGGBBAA"; absent gives otherwise.
+func (r *reader) tint(v *value, otherwise string) string {
+	said := r.text(v, 200, false)
+	if said == "" {
+		return otherwise
+	}
+	if !isColor(said) && (len(said) != 9 || !isColor(said[:7]) || !isColor("#000"+said[6:])) {
+		r.bad(v, `write it like "#1A1A1A"`, "%s is not a colour", quote(said))
+		return otherwise
+	}
+	return said
+}
+
 // picture is the name of an uploaded picture.
-func (r *reader) picture(v *value) string {
+func (r *reader) picture(v *value) string { return r.file(v, "a picture", "jpg", "jpeg", "png") }
+
+// file is the name of an uploaded file, which is a thing of a kind by its ending.
+func (r *reader) file(v *value, kind string, endings ...string) string {
 	said := r.text(v, 200, false)
 	if said == "" {
 		return ""
@@ -508,8 +524,8 @@ func (r *reader) picture(v *value) string {
 	case !filename.MatchString(said) || strings.Contains(said, "..") || said[0] == '.':
 		r.bad(v, "use up to 100 of A-Z, a-z, 0-9, dot, - and _, without folders", "%s cannot be the name of a file", quote(said))
 		return ""
-	case !slices.Contains([]string{"jpg", "jpeg", "png"}, strings.ToLower(ending)):
-		r.bad(v, "use a .jpg, .jpeg or .png", "%s is not a picture by its name", quote(said))
+	case !slices.Contains(endings, strings.ToLower(ending)):
+		r.bad(v, "use a ."+strings.Join(endings[:len(endings)-1], ", .")+" or ."+endings[len(endings)-1], "%s is not %s by its name", quote(said), kind)
 		return ""
 	}
 	return said

@@ -53,6 +53,7 @@ func definitions() *rapid.Generator[*campaign.Definition] {
 		label := rapid.Map(short, strings.TrimSpace)
 		word := rapid.StringMatching(`[a-z][a-z0-9_]{0,8}`)
 		color := rapid.StringMatching(`#[0-9A-Fa-f]{6}`)
+		tint := rapid.StringMatching(`#[0-9A-Fa-f]{6}([0-9A-Fa-f]{2})?`)
 		picture := rapid.StringMatching(`[A-Za-z0-9_-]{1,10}\.(jpg|jpeg|png|PNG)`)
 		coordinate := rapid.IntRange(-100, 4000)
 		side := rapid.IntRange(16, 4096)
@@ -163,12 +164,23 @@ func definitions() *rapid.Generator[*campaign.Definition] {
 				x, y := coordinate.Draw(t, "x"), coordinate.Draw(t, "y")
 				switch rapid.IntRange(0, 3).Draw(t, "layer") {
 				case 0:
-					out = append(out, campaign.Layer{Text: &campaign.Text{
+					text := &campaign.Text{
 						Value: short.Draw(t, "value"), X: x, Y: y, Size: float64(rapid.IntRange(16, 1000).Draw(t, "half size")) / 2,
-						Color: color.Draw(t, "color"), MaxWidth: rapid.IntRange(0, 4096).Draw(t, "max_width"),
+						Color: tint.Draw(t, "color"), MaxWidth: rapid.IntRange(0, 4096).Draw(t, "max_width"),
 						Align:  rapid.SampledFrom([]string{"left", "center", "right"}).Draw(t, "align"),
 						Weight: rapid.SampledFrom([]string{"regular", "bold"}).Draw(t, "weight"),
-					}})
+						Font:   optional(t, rapid.StringMatching(`[A-Za-z0-9_-]{1,10}\.(ttf|otf|OTF)`), "font"),
+						Lines:  rapid.IntRange(1, 20).Draw(t, "lines"), LineHeight: float64(rapid.IntRange(8, 30).Draw(t, "line_height")) / 10,
+					}
+					if rapid.Bool().Draw(t, "has outline") {
+						text.OutlineColor, text.OutlineWidth = tint.Draw(t, "outline"), float64(rapid.IntRange(1, 64).Draw(t, "half width"))/2
+					}
+					if rapid.Bool().Draw(t, "has shadow") {
+						offset := rapid.IntRange(-64, 64)
+						text.ShadowColor, text.ShadowBlur = tint.Draw(t, "shadow"), rapid.IntRange(0, 64).Draw(t, "blur")
+						text.ShadowX, text.ShadowY = offset.Draw(t, "offset x"), offset.Draw(t, "offset y")
+					}
+					out = append(out, campaign.Layer{Text: text})
 				case 1:
 					out = append(out, campaign.Layer{Avatar: &campaign.Avatar{
 						X: x, Y: y, Size: rapid.IntRange(16, 1024).Draw(t, "size"),
@@ -183,7 +195,7 @@ func definitions() *rapid.Generator[*campaign.Definition] {
 				case 3:
 					out = append(out, campaign.Layer{Rect: &campaign.Rect{
 						X: x, Y: y, Width: side.Draw(t, "width"), Height: side.Draw(t, "height"),
-						Color: color.Draw(t, "color"), Radius: rapid.IntRange(0, 100).Draw(t, "radius"),
+						Color: tint.Draw(t, "color"), Radius: rapid.IntRange(0, 100).Draw(t, "radius"),
 					}})
 				}
 			}
