@@ -19,8 +19,8 @@ type cluster struct {
 
 func (c cluster) isSpace() bool { return !c.feed && len(c.runes) == 1 && unicode.IsSpace(c.runes[0]) }
 
-// clusters cuts cleaned text into characters and finds a font for each. What no font has is
-// replaced by its plain form, as for 𝓐, or else left out: an empty box helps nobody.
+// clusters cuts cleaned text into characters and finds a font for each. What no font has is replaced by its letter and
+// marks one by one, as for Ǡ, or by its plain form, as for 𝓐, or else left out: an empty box helps nobody.
 func (s *fontSet) clusters(seg *segmenter.Segmenter, text []rune, order []faceID, value int) []cluster {
 	if len(text) == 0 {
 		return nil
@@ -33,8 +33,12 @@ func (s *fontSet) clusters(seg *segmenter.Segmenter, text []rune, order []faceID
 		}
 		face, drawn, ok := s.choose(runes, order)
 		if !ok {
-			runes = []rune(norm.NFKC.String(string(runes)))
-			if face, drawn, ok = s.choose(runes, order); !ok {
+			for _, form := range [...]norm.Form{norm.NFD, norm.NFKC} {
+				if face, drawn, ok = s.choose([]rune(form.String(string(runes))), order); ok {
+					break
+				}
+			}
+			if !ok {
 				continue
 			}
 		}
@@ -75,7 +79,7 @@ func (s *fontSet) graphemes(seg *segmenter.Segmenter, text []rune) [][]rune {
 			cut[last] = text[start : g.Offset+len(g.Text)]
 			continue
 		}
-		cut = append(cut, g.Text)
+		cut = append(cut, text[g.Offset:g.Offset+len(g.Text)]) // its own text is overwritten by the next one
 	}
 	return cut
 }
@@ -90,10 +94,24 @@ func (s *fontSet) choose(runes []rune, order []faceID) (face faceID, drawn []run
 			return emoji, drawn, true
 		}
 	}
-	for _, face := range order {
-		if drawn = s.covered(face, runes); drawn != nil {
-			return face, drawn, true
+	if marked(runes) {
+		for _, at := range order { // it knows where the marks of each letter go
+			if had := s.covered(at, runes); (at == latin || at == latinBold) && len(had) == len(runes) {
+				return at, had, true
+			}
 		}
+	}
+	best := 0 // characters of the cluster that a font has: a mark less is better than no letter
+	for _, at := range order {
+		if had := s.covered(at, runes); len(had) > best {
+			face, drawn, best = at, had, len(had)
+		}
+		if best == len(runes) {
+			break
+		}
+	}
+	if best > 0 {
+		return face, drawn, true
 	}
 	// Digits, # and * are in the emoji font for the sake of keycaps, without a picture of their own.
 	if runes[0] > 0x7f {
@@ -104,11 +122,24 @@ func (s *fontSet) choose(runes []rune, order []faceID) (face faceID, drawn []run
 	return 0, nil, false
 }
 
+// marked says whether a cluster is a letter with marks of their own.
+func marked(runes []rune) bool {
+	for _, r := range runes[1:] {
+		if r >= 0x300 && r <= 0x36f {
+			return true
+		}
+	}
+	return false
+}
+
 // covered gives the characters of a cluster that the font can draw, nil when the first is not among them. Text
 // fonts do without the marks they lack and need no selectors; emoji need theirs to be joined.
 func (s *fontSet) covered(face faceID, runes []rune) []rune {
 	if isSelector(runes[0]) || !s.has(face, runes[0]) {
 		return nil
+	}
+	if len(runes) == 1 {
+		return runes
 	}
 	kept := make([]rune, 0, len(runes))
 	for i, r := range runes {

@@ -18,6 +18,9 @@ type faceID uint8
 const (
 	regular faceID = iota
 	bold
+	latin // what regular lacks of Latin, Greek and Cyrillic
+	latinBold
+	korean
 	emoji
 	faceCount
 
@@ -26,15 +29,22 @@ const (
 
 // The orders in which fonts are looked through for a character.
 var (
-	lightOrder = [...]faceID{regular, bold}
-	heavyOrder = [...]faceID{bold, regular}
+	lightOrder = [...]faceID{regular, latin, bold, korean}
+	heavyOrder = [...]faceID{bold, latinBold, regular, latin, korean}
 )
 
 var fontNames = [faceCount]string{
-	regular: "fonts/NotoSansSC-Regular.ttf",
-	bold:    "fonts/NotoSansSC-Bold.ttf",
-	emoji:   "fonts/NotoColorEmoji.ttf",
+	regular:   "fonts/NotoSansSC-Regular.ttf",
+	bold:      "fonts/NotoSansSC-Bold.ttf",
+	latin:     "fonts/PosterLatin-Regular.ttf",
+	latinBold: "fonts/PosterLatin-Bold.ttf",
+	korean:    "fonts/NotoSansKR-Regular.ttf",
+	emoji:     "fonts/NotoColorEmoji.ttf",
 }
+
+// faceScale brings the fonts to one size: an emoji becomes as wide as a hanzi, the font of Latin letters, from which
+// those beside the hanzi were made, as large as those.
+var faceScale = [faceCount]float64{regular: 1, bold: 1, latin: 1.117, latinBold: 1.117, korean: 1, emoji: emojiScale}
 
 // fontSet holds the parsed fonts, which are safe to share, and the typesetters over them, of which each takes
 // nearly a megabyte and serves one goroutine at a time.

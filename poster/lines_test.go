@@ -15,7 +15,6 @@ func meadowPhoto(w, h int) image.Image {
 	for y := range h {
 		for x := range w {
 			v := 120 + 70*math.Sin(float64(x)/23+float64(y)/61) + 50*math.Sin(float64(y)/17-float64(x)/41)
-			v += 12 * math.Sin(float64(x*y)/7)
 			level := func(f float64) uint8 { return uint8(max(0, min(255, v*f+10))) }
 			img.SetRGBA(x, y, color.RGBA{R: level(1.05), G: level(0.95), B: level(0.6), A: 255})
 		}
@@ -25,14 +24,14 @@ func meadowPhoto(w, h int) image.Image {
 
 // scripts are lines in what people write names and posters in.
 var scripts = []string{
-	"简体中文:鹰击长空,鱼翔浅底", "繁體中文:鷹擊長空,魚翔淺底", "Latin: Ångström & Łódź, façade", "Кириллица: Съешь ещё Ґ Ї",
-	"Ελληνικά: Ξεσκεπάζω την ψυχή", "日本語:いろはにほへと カタカナ ー", "Tiếng Việt: Nguyễn Thị Hường", "注音:ㄅㄆㄇㄈ ㄧˊ",
+	"简体中文\uff1a鹰击长空\uff0c鱼翔浅底", "繁體中文\uff1a鷹擊長空\uff0c魚翔淺底", "Łódź Ångström İşık façade ǆ", "Съешь ещё, Київ, Ґалаґан",
+	"Ξεσκεπάζω την ψυχή ᾧ", "日本語いろはにほへと カタカナー", "한글 안녕하세요 ㅋㅋ", "Tiếng Việt: Nguyễn Hường", "注音ㄅㄆㄇㄈ e\u030b q\u0301 x\u0323",
 	"👨‍👩‍👧‍👦 🧑🏿‍🤝‍🧑🏻 👍🏽 🇨🇳🇯🇵 1️⃣#️⃣ 🏴󠁧󠁢󠁳󠁣󠁴󠁿 ❤️‍🔥 🏳️‍🌈", "¥99.50 €12 ½ № ™ → ★ ①②",
 }
 
 // sheet shows every script plain, outlined and with a shadow on a busy ground.
 func sheet() poster.Template {
-	t := poster.Template{Width: 1000, Height: 1120, Background: "meadow-busy.jpg"}
+	t := poster.Template{Width: 1000, Height: 1230, Background: "meadow-busy.jpg"}
 	y := 20
 	for i, value := range scripts {
 		plain := poster.Text{Value: value, X: 20, Y: y, Size: 34, Color: "#FFFFFF", MaxWidth: 470}
@@ -41,7 +40,7 @@ func sheet() poster.Template {
 		shadowed.Y, shadowed.ShadowColor, shadowed.ShadowY, shadowed.ShadowBlur = y+44, "#000000CC", 2, 8
 		both := outlined
 		both.Y, both.Color, both.OutlineColor, both.ShadowColor, both.ShadowX, both.ShadowY, both.ShadowBlur = y+44, "#C62828", "", "#000000A0", 3, 4, 4
-		if i >= 9 {
+		if i >= 10 {
 			both.OutlineWidth = 6
 		}
 		t.Layers = append(t.Layers, poster.Layer{Text: &plain}, poster.Layer{Text: &outlined}, poster.Layer{Text: &shadowed}, poster.Layer{Text: &both})
@@ -50,10 +49,10 @@ func sheet() poster.Template {
 	return t
 }
 
-func TestSheet(t *testing.T) {
-	press, err := poster.Compile(sheet(), func(string) ([]byte, error) { return encodePNG(meadowPhoto(1000, 1120)), nil })
+func TestScripts(t *testing.T) {
+	press, err := poster.Compile(sheet(), func(string) ([]byte, error) { return encodePNG(meadowPhoto(1000, 1230)), nil })
 	if err != nil {
 		t.Fatal(err)
 	}
-	golden(t, "sheet", decode(t, printed(t, press, "png", poster.Person{})))
+	golden(t, "scripts", halved(decode(t, printed(t, press, "png", poster.Person{}))))
 }

@@ -61,6 +61,14 @@ func golden(t *testing.T, name string, got image.Image) {
 	}
 }
 
+// halved is a picture at half its size.
+func halved(img image.Image) image.Image {
+	b := img.Bounds()
+	to := image.NewRGBA(image.Rect(0, 0, b.Dx()/2, b.Dy()/2))
+	draw.BiLinear.Scale(to, to.Rect, img, b, draw.Src, nil)
+	return to
+}
+
 // distance is the largest difference of two colours in one channel, 0 to 255.
 func distance(a, b color.Color) int {
 	r1, g1, b1, _ := a.RGBA()
@@ -122,14 +130,8 @@ func lineOf(t testing.TB, value string, person poster.Person) image.Image {
 
 func TestPrint(t *testing.T) {
 	t.Run("LooksAsItDidBefore", func(t *testing.T) {
-		half := func(img image.Image) image.Image {
-			b := img.Bounds()
-			to := image.NewRGBA(image.Rect(0, 0, b.Dx()/2, b.Dy()/2))
-			draw.BiLinear.Scale(to, to.Rect, img, b, draw.Src, nil)
-			return to
-		}
-		golden(t, "spring", half(decode(t, printed(t, compile(t, spring()), "png", lin()))))
-		golden(t, "autumn", half(decode(t, printed(t, compile(t, autumn()), "png", lin()))))
+		golden(t, "spring", halved(decode(t, printed(t, compile(t, spring()), "png", lin()))))
+		golden(t, "autumn", halved(decode(t, printed(t, compile(t, autumn()), "png", lin()))))
 		for name, nickname := range map[string]string{
 			"name-emoji":      "👨‍👩‍👧‍👦🇨🇳👍🏽❤️1️⃣🏴󠁧󠁢󠁥󠁮󠁧󠁿⭐",
 			"name-couple":     "a🩷🧑🏿‍🤝‍🧑🏻b",

@@ -97,14 +97,11 @@ func (ts *typesetter) shape(clusters []cluster, size float64) line {
 
 // shapeRun adds the glyphs of text[start:end], which share a font and a script, to the line.
 func (ts *typesetter) shapeRun(l *line, text []rune, owner []int, start, end int, c cluster, size float64) {
-	if c.face == emoji {
-		size *= emojiScale
-	}
 	out := ts.shaper.ShapeNoExtents(shaping.Input{
 		Text: text, RunStart: start, RunEnd: end,
 		Direction: di.DirectionLTR,
 		Face:      ts.faces[c.face],
-		Size:      fixed.Int26_6(math.Round(size * 64)),
+		Size:      fixed.Int26_6(math.Round(size * faceScale[c.face] * 64)),
 		Script:    c.script,
 		Language:  chinese,
 	})

@@ -1,4 +1,4 @@
-"""Prints the characters a subset keeps, one "U+XXXX" a line: charset.py full|common."""
+"""Prints the characters a subset keeps, one "U+XXXX" a line: charset.py full|common|latin|korean."""
 
 import sys
 
@@ -39,6 +39,26 @@ scripts = [
     (0xFE30, 0xFE4F),  # CJK compatibility forms
     (0xFF00, 0xFFEF),  # full and half width forms
 ]
+latin = [
+    (0x0020, 0x024F),  # Latin
+    (0x0300, 0x036F),  # combining marks
+    (0x0370, 0x052F),  # Greek, Cyrillic
+    (0x1E00, 0x1FFF),  # Latin and Greek with marks
+]
+
+
+def hangul():
+    """The 2350 syllables of KS X 1001, the letters, and what stands between words."""
+    syllables = {c for c in double_byte("euc_kr") if 0xAC00 <= c <= 0xD7A3}
+    return syllables | set(range(0x3131, 0x318F))
+
+
+if sys.argv[1] in ("latin", "korean"):
+    kept = hangul() if sys.argv[1] == "korean" else {c for first, last in latin for c in range(first, last + 1)}
+    for c in sorted(kept):
+        print("U+%04X" % c)
+    sys.exit()
+
 kept = {c for first, last in scripts for c in range(first, last + 1)}
 kept |= double_byte("gb2312") | big5_level_1()
 if sys.argv[1] == "full":
