@@ -1,10 +1,12 @@
 package poster
 
 import (
+	"crypto/sha256"
 	"hash/fnv"
 	"image"
 	"image/color"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/fogleman/gg"
 	"golang.org/x/image/draw"
@@ -26,16 +28,19 @@ var initialColors = [...]color.NRGBA{
 
 // avatarLayer prints a person's picture.
 type avatarLayer struct {
-	area       image.Rectangle
-	mask       *image.Alpha // the shape, of the area's size
-	silhouette *image.RGBA  // for people of whom nothing can be shown
+	area           image.Rectangle
+	mask           *image.Alpha // the shape, of the area's size
+	planes, pixels album        // for JPEG and for PNG
 }
 
-func newAvatarLayer(a *Avatar) *avatarLayer {
+// newAvatarLayer makes one of so many such layers of a poster.
+func newAvatarLayer(a *Avatar, of int) *avatarLayer {
+	limit := albumBytes / max(1, of)
 	return &avatarLayer{
-		area:       square(a.X, a.Y, a.Size),
-		mask:       shape(a.Shape, a.Size),
-		silhouette: silhouette(a.Size),
+		area:   square(a.X, a.Y, a.Size),
+		mask:   shape(a.Shape, a.Size),
+		planes: album{limit: limit},
+		pixels: album{limit: limit},
 	}
 }
 
@@ -43,31 +48,77 @@ func (a *avatarLayer) static() bool         { return false }
 func (a *avatarLayer) box() image.Rectangle { return a.area }
 
 // draw prints the picture, or what stands in for it: no poster fails for want of one.
-func (a *avatarLayer) draw(p *painter, to *image.RGBA, person *Person) error {
-	draw.DrawMask(to, a.area, a.portrait(p, person), image.Point{}, a.mask, image.Point{}, draw.Over)
+func (a *avatarLayer) draw(p *painter, to canvas, person *Person) error {
+	p.dark.print.shape(a.area.Dx(), to.form(a.area.Min))
+	a.portray(p, person)
+	to.touch(a.area)
+	to.print(&p.dark.print, a.area.Min, a.mask)
 	return nil
 }
 
-func (a *avatarLayer) portrait(p *painter, person *Person) *image.RGBA {
-	side := a.area.Dx()
+// portray makes the portrait in the darkroom's print.
+func (a *avatarLayer) portray(p *painter, person *Person) {
+	to, from := &p.dark.print, &a.planes
+	if to.form.chroma == chromaRGB {
+		from = &a.pixels
+	}
+	if len(person.Avatar) > 0 && p.portray(from, person) {
+		return
+	}
+	first, ok := initial(p.types.fonts.clusters(&p.types.seg, clean(person.Nickname, asName), heavyOrder[:], 0))
+	if !ok {
+		first = cluster{}
+	}
+	tint := initialColor(person.Nickname)
+	// Whose initial it is does not matter, only what it looks like.
+	of := append(p.name[:0], 'i', tint.R, tint.G, tint.B, byte(first.face))
+	for _, r := range first.runes {
+		of = utf8.AppendRune(of, r)
+	}
+	p.name = of
+	sum := sha256.Sum256(of)
+	if known, _ := from.find(&sum, to); known {
+		return
+	}
+	if ok {
+		to.take(p.initial(first, tint, a.area.Dx()))
+	} else {
+		to.take(silhouette(a.area.Dx()))
+	}
+	from.keep(&sum, to, len(to.pix))
+}
+
+// portray makes the portrait from the person's picture. It reports false for one that cannot be shown.
+func (p *painter) portray(from *album, person *Person) bool {
+	to := &p.dark.print
+	if !p.hashed {
+		p.sum, p.hashed = sha256.Sum256(person.Avatar), true
+	}
+	if known, nothing := from.find(&p.sum, to); known {
+		return !nothing
+	}
 	if !p.decoded {
 		p.decoded = true
 		// A picture that cannot be read is as good as none.
 		p.picture, _ = DecodeImage(person.Avatar, AvatarLimits)
 	}
-	if p.picture != nil {
-		return cover(p.picture, side, side, white)
+	if p.picture == nil {
+		from.keep(&p.sum, nil, len(to.pix))
+		return false
 	}
-	first, ok := initial(p.types.fonts.clusters(&p.types.seg, clean(person.Nickname, asName), heavyOrder[:], 0))
-	if !ok {
-		return a.silhouette
-	}
+	p.dark.develop(p.picture, to)
+	from.keep(&p.sum, to, len(to.pix))
+	return true
+}
+
+// initial draws a character on a coloured ground.
+func (p *painter) initial(first cluster, tint color.NRGBA, side int) *image.RGBA {
 	ground := image.NewRGBA(image.Rect(0, 0, side, side))
-	draw.Draw(ground, ground.Rect, image.NewUniform(initialColor(person.Nickname)), image.Point{}, draw.Src)
+	draw.Draw(ground, ground.Rect, image.NewUniform(tint), image.Point{}, draw.Src)
 	size := float64(side) * 0.5
 	l := p.types.shape([]cluster{first}, size)
 	top := float64(side) * 0.25
-	p.drawLine(ground, ground.Rect, l, (side-l.width.Round())/2, int(top+size*ascent+0.5), white)
+	p.drawLine(newRGBACanvas(ground), ground.Rect, l, (side-l.width.Round())/2, int(top+size*ascent+0.5), newInk(white))
 	return ground
 }
 
@@ -107,7 +158,7 @@ func shape(kind string, size int) *image.Alpha {
 	return dc.AsMask()
 }
 
-// silhouette is a head and shoulders in grey.
+// silhouette is a head and shoulders in grey, for people of whom nothing can be shown.
 func silhouette(size int) *image.RGBA {
 	dc, side := gg.NewContext(size, size), float64(size)
 	dc.SetRGB255(0xc3, 0xc9, 0xd1)

@@ -54,6 +54,7 @@ func Check(t Template) []fault.Field {
 	if t.Quality != 0 && (t.Quality < minQuality || t.Quality > maxQuality) {
 		c.add("quality", "%d is out of range: write %d to %d, 85 is usual", t.Quality, minQuality, maxQuality)
 	}
+	c.oneOf("chroma", t.Chroma, halfChroma, fullChroma)
 	if t.LinkLength < 0 || t.LinkLength > maxLinkLength {
 		c.add("link_length", "%d is out of range: write 1 to %d", t.LinkLength, maxLinkLength)
 	}

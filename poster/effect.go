@@ -2,7 +2,6 @@ package poster
 
 import (
 	"image"
-	"image/color"
 	"math"
 
 	"golang.org/x/image/math/fixed"
@@ -17,8 +16,8 @@ type effect struct {
 // cast is an effect drawn below a text, in a colour and at a distance.
 type cast struct {
 	effect
-	color color.NRGBA
-	x, y  int
+	ink  *ink
+	x, y int
 }
 
 // eighths is the unit of effect.spread.
@@ -34,11 +33,11 @@ func (t *Text) effects() []cast {
 	if t.ShadowColor != "" {
 		all = append(all, cast{
 			effect: effect{spread: spread, blur: uint8(min(maxBlur, max(0, t.ShadowBlur)))},
-			color:  colorOr(t.ShadowColor, black), x: t.ShadowX, y: t.ShadowY,
+			ink:    newInk(colorOr(t.ShadowColor, black)), x: t.ShadowX, y: t.ShadowY,
 		})
 	}
 	if spread > 0 {
-		all = append(all, cast{effect: effect{spread: spread}, color: colorOr(t.OutlineColor, white)})
+		all = append(all, cast{effect: effect{spread: spread}, ink: newInk(colorOr(t.OutlineColor, white))})
 	}
 	return all
 }

@@ -3,10 +3,8 @@ package poster
 import (
 	"bytes"
 	"image"
-	"image/color"
 	"image/png"
 	"math"
-	"sync"
 
 	"github.com/go-text/typesetting/font"
 	ot "github.com/go-text/typesetting/font/opentype"
@@ -31,7 +29,7 @@ type glyphKey struct {
 // are nil for a glyph that shows nothing.
 type picture struct {
 	mask  *image.Alpha // to be drawn in the text's colour
-	image *image.RGBA  // has its own colours
+	image *stamp       // has its own colours
 }
 
 func (p picture) bytes() int {
@@ -40,77 +38,36 @@ func (p picture) bytes() int {
 	case p.mask != nil:
 		return len(p.mask.Pix) + bookkeeping
 	case p.image != nil:
-		return len(p.image.Pix) + bookkeeping
+		return p.image.bytes() + bookkeeping
 	}
 	return bookkeeping
 }
 
-// glyphCache keeps glyph pictures in two halves: when the young one is full it becomes the old one, and what is
-// used again moves up. That keeps what is in use at the cost of a map look-up.
-type glyphCache struct {
-	mu         sync.RWMutex
-	young, old map[glyphKey]picture
-	bytes      int // of the young half
-}
-
-func (c *glyphCache) get(key glyphKey) (picture, bool) {
-	c.mu.RLock()
-	p, ok := c.young[key]
-	if ok {
-		c.mu.RUnlock()
-		return p, true
-	}
-	p, ok = c.old[key]
-	c.mu.RUnlock()
-	if ok {
-		c.put(key, p)
-	}
-	return p, ok
-}
-
-func (c *glyphCache) put(key glyphKey, p picture) {
-	size := p.bytes()
-	if size > glyphCacheBytes/8 {
-		return
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if _, ok := c.young[key]; ok {
-		return
-	}
-	if c.young == nil || c.bytes+size > glyphCacheBytes/2 {
-		c.old, c.young, c.bytes = c.young, make(map[glyphKey]picture), 0
-	}
-	c.young[key] = p
-	c.bytes += size
-}
+// glyphCache keeps the pictures of glyphs.
+type glyphCache = cache[glyphKey, picture]
 
 // drawLine draws a line whose baseline begins at x, y, within clip.
-func (p *painter) drawLine(to *image.RGBA, clip image.Rectangle, l line, x, y int, c color.NRGBA) {
-	to, _ = to.SubImage(clip).(*image.RGBA)
-	if to == nil || to.Rect.Empty() {
-		return
-	}
-	ink := image.NewUniform(c)
+func (p *painter) drawLine(to canvas, clip image.Rectangle, l line, x, y int, k *ink) {
 	for _, g := range l.glyphs {
 		pic, at := p.shown(g, effect{}, x, y)
 		switch {
 		case pic.mask != nil:
-			r := pic.mask.Rect.Add(at)
-			draw.DrawMask(to, r, ink, image.Point{}, pic.mask, pic.mask.Rect.Min, draw.Over)
+			to.touch(pic.mask.Rect.Add(at).Intersect(clip))
+			to.mask(pic.mask, at, clip, k)
 		case pic.image != nil:
-			draw.Draw(to, pic.image.Rect.Add(at), pic.image, pic.image.Rect.Min, draw.Over)
+			to.touch(pic.image.rgba.Rect.Add(at).Intersect(clip))
+			to.stamp(pic.image, at, clip)
 		}
 	}
 }
 
 // drawMask draws a shape in a colour, within clip; none draws nothing.
-func (p *painter) drawMask(to *image.RGBA, clip image.Rectangle, mask *image.Alpha, c color.NRGBA) {
+func (p *painter) drawMask(to canvas, clip image.Rectangle, mask *image.Alpha, k *ink) {
 	if mask == nil {
 		return
 	}
-	r := mask.Rect.Intersect(clip)
-	draw.DrawMask(to, r, image.NewUniform(c), image.Point{}, mask, r.Min, draw.Over)
+	to.touch(mask.Rect.Intersect(clip))
+	to.mask(mask, image.Point{}, clip, k)
 }
 
 // picture draws a glyph, or the shape of one with an effect.
@@ -118,10 +75,13 @@ func (ts *typesetter) picture(key glyphKey) picture {
 	face := ts.faces[key.face]
 	if key.face == emoji {
 		img := colorGlyph(face, key)
-		if img != nil && key.effect != (effect{}) {
+		switch {
+		case img == nil:
+			return picture{}
+		case key.effect != effect{}:
 			return picture{mask: key.effect.apply(silhouetteOf(img))}
 		}
-		return picture{image: img}
+		return picture{image: newStamp(img)}
 	}
 	outline, ok := face.GlyphDataOutline(key.id)
 	if !ok || len(outline.Segments) == 0 {

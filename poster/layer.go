@@ -10,7 +10,7 @@ import (
 // imageLayer draws a picture.
 type imageLayer struct {
 	area image.Rectangle
-	img  *image.RGBA
+	img  *stamp
 }
 
 // newImageLayer scales the picture. Only what shows on the canvas is kept: the rest may be a hundred times as much.
@@ -19,7 +19,7 @@ func newImageLayer(m *Image, img image.Image, canvas image.Rectangle) *imageLaye
 	area := whole.Intersect(canvas)
 	to := image.NewRGBA(area.Sub(area.Min))
 	scale(to, whole.Sub(area.Min), img, img.Bounds())
-	return &imageLayer{area: area, img: to}
+	return &imageLayer{area: area, img: &stamp{rgba: to}}
 }
 
 // place is where the picture is drawn, on the canvas and off it.
@@ -31,22 +31,31 @@ func (m *Image) place(img image.Image) image.Rectangle {
 func (m *imageLayer) static() bool         { return true }
 func (m *imageLayer) box() image.Rectangle { return m.area }
 
-func (m *imageLayer) draw(_ *painter, to *image.RGBA, _ *Person) error {
-	draw.Draw(to, m.area, m.img, image.Point{}, draw.Over)
+// trimmed is the layer ready to be drawn again and again, within a rectangle only.
+func (m *imageLayer) trimmed(r image.Rectangle) *imageLayer {
+	r = r.Intersect(m.area)
+	to := image.NewRGBA(r.Sub(r.Min))
+	draw.Draw(to, to.Rect, m.img.rgba, r.Min.Sub(m.area.Min), draw.Src)
+	return &imageLayer{area: r, img: newStamp(to)}
+}
+
+func (m *imageLayer) draw(_ *painter, to canvas, _ *Person) error {
+	to.touch(m.area)
+	to.stamp(m.img, m.area.Min, m.area)
 	return nil
 }
 
 // rectLayer draws a rectangle.
 type rectLayer struct {
 	area image.Rectangle
-	ink  *image.Uniform
+	ink  *ink
 	mask *image.Alpha // nil for square corners
 }
 
 func newRectLayer(r *Rect) *rectLayer {
 	l := &rectLayer{
 		area: image.Rect(r.X, r.Y, r.X+r.Width, r.Y+r.Height),
-		ink:  image.NewUniform(colorOr(r.Color, black)),
+		ink:  newInk(colorOr(r.Color, black)),
 	}
 	if r.Radius > 0 {
 		dc := gg.NewContext(r.Width, r.Height)
@@ -60,11 +69,12 @@ func newRectLayer(r *Rect) *rectLayer {
 func (r *rectLayer) static() bool         { return true }
 func (r *rectLayer) box() image.Rectangle { return r.area }
 
-func (r *rectLayer) draw(_ *painter, to *image.RGBA, _ *Person) error {
+func (r *rectLayer) draw(_ *painter, to canvas, _ *Person) error {
+	to.touch(r.area)
 	if r.mask == nil {
-		draw.Draw(to, r.area, r.ink, image.Point{}, draw.Over)
-		return nil
+		to.fill(r.area, r.ink)
+	} else {
+		to.mask(r.mask, r.area.Min, r.area, r.ink)
 	}
-	draw.DrawMask(to, r.area, r.ink, image.Point{}, r.mask, image.Point{}, draw.Over)
 	return nil
 }

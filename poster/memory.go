@@ -11,7 +11,7 @@ import (
 const (
 	smaller  = "make it smaller, twice the poster's size is plenty"
 	eightBit = "save it as 8-bit and without interlacing, or " + smaller
-	baseline = "save it as a baseline JPEG, not a progressive one, or " + smaller
+	noScans  = "save it as a baseline JPEG, not a progressive one, or " + smaller
 )
 
 // needs gives how many bytes of memory the decoder holds at once for a picture, and what to do if that is too much.
@@ -36,7 +36,7 @@ func needs(b []byte, format string, cfg image.Config) (memory int64, mend string
 		samples := pixels * int64(f.samples) / int64(f.perPixel)
 		memory, mend = samples, smaller
 		if f.progressive { // every coefficient of the whole picture is kept, four bytes each
-			memory, mend = memory+4*samples, baseline
+			memory, mend = memory+4*samples, noScans
 		}
 		if cfg.ColorModel == color.CMYKModel || cfg.ColorModel == color.RGBAModel {
 			memory += 4 * pixels // converted into a picture of its own

@@ -150,9 +150,9 @@ func snap(low, high int) int {
 type qrLayer struct {
 	area        image.Rectangle
 	level       string
-	dark, light *image.Uniform
+	dark, light *ink
 	logo        image.Image // nil for none
-	logos       sync.Map    // of *image.RGBA by width in pixels; one for each size of code, so at most 40
+	logos       sync.Map    // of *stamp by width in pixels; one for each size of code, so at most 40
 }
 
 // newQRLayer shrinks a logo that is far larger than it will be printed: the layer lives as long as its press.
@@ -166,8 +166,8 @@ func newQRLayer(q *QR, logo image.Image) *qrLayer {
 	return &qrLayer{
 		area:  square(q.X, q.Y, q.Size),
 		level: q.level(),
-		dark:  image.NewUniform(colorOr(q.Dark, black)),
-		light: image.NewUniform(colorOr(q.Light, white)),
+		dark:  newInk(colorOr(q.Dark, black)),
+		light: newInk(colorOr(q.Light, white)),
 		logo:  logo,
 	}
 }
@@ -175,19 +175,28 @@ func newQRLayer(q *QR, logo image.Image) *qrLayer {
 func (q *qrLayer) static() bool         { return false }
 func (q *qrLayer) box() image.Rectangle { return q.area }
 
-func (q *qrLayer) draw(_ *painter, to *image.RGBA, person *Person) error {
-	var code modules
+// ground is the light square below the code, which is the same for everybody.
+func (q *qrLayer) ground() *rectLayer { return &rectLayer{area: q.area, ink: q.light} }
+
+// draw prints the code on its ground.
+func (q *qrLayer) draw(p *painter, to canvas, person *Person) error {
+	code := &p.code
 	if err := code.encode(person.Link, q.level); err != nil {
 		return err
 	}
 	n := code.size()
-	module := moduleSize(q.area.Dx(), n, to.Rect.Dx())
+	module := moduleSize(q.area.Dx(), n, to.bounds().Dx())
 	if module < 2 {
 		return fault.New(fault.Invalid, "the link has %d characters, too many for a QR code of %d pixels", len(person.Link), q.area.Dx())
 	}
 	area := place(q.area, n, module)
-	draw.Draw(to, q.area, q.light, image.Point{}, draw.Src)
-	paint(to, area.Min, module, &code, q.dark)
+	to.touch(area)
+	for y := range n {
+		for x, width := range code.runs(y) {
+			r := image.Rect(x, y, x+width, y+1)
+			to.fill(image.Rectangle{Min: r.Min.Mul(module).Add(area.Min), Max: r.Max.Mul(module).Add(area.Min)}, q.dark)
+		}
+	}
 	if q.logo != nil {
 		q.drawLogo(to, area, hole(n)*module)
 	}
@@ -209,20 +218,19 @@ func paint(to draw.Image, at image.Point, module int, code *modules, dark image.
 func hole(n int) int { return (int(float64(n)*holeShare)-1)/2*2 + 1 }
 
 // drawLogo clears a square in the middle of the code and draws the logo into it.
-func (q *qrLayer) drawLogo(to *image.RGBA, code image.Rectangle, hole int) {
-	around := square(code.Min.X+(code.Dx()-hole)/2, code.Min.Y+(code.Dy()-hole)/2, hole)
-	draw.Draw(to, around, q.light, image.Point{}, draw.Src)
+func (q *qrLayer) drawLogo(to canvas, code image.Rectangle, hole int) {
+	to.fill(square(code.Min.X+(code.Dx()-hole)/2, code.Min.Y+(code.Dy()-hole)/2, hole), q.light)
 	scaled := q.scaledLogo(int(float64(hole) * logoShare / holeShare))
-	at := image.Pt(code.Min.X+(code.Dx()-scaled.Rect.Dx())/2, code.Min.Y+(code.Dy()-scaled.Rect.Dy())/2)
-	draw.Draw(to, scaled.Rect.Add(at), scaled, image.Point{}, draw.Over)
+	size := scaled.rgba.Rect.Size()
+	to.stamp(scaled, image.Pt(code.Min.X+(code.Dx()-size.X)/2, code.Min.Y+(code.Dy()-size.Y)/2), code)
 }
 
 // scaledLogo fits the logo into a square, keeping its proportions.
-func (q *qrLayer) scaledLogo(side int) *image.RGBA {
+func (q *qrLayer) scaledLogo(side int) *stamp {
 	if scaled, ok := q.logos.Load(side); ok {
-		return scaled.(*image.RGBA) //nolint:forcetypeassert // nothing else is stored
+		return scaled.(*stamp) //nolint:forcetypeassert // nothing else is stored
 	}
-	scaled := within(q.logo, side)
+	scaled := newStamp(within(q.logo, side))
 	q.logos.Store(side, scaled)
 	return scaled
 }

@@ -22,6 +22,7 @@ type studio struct {
 	canvas   image.Rectangle
 	layers   map[int]layer // made ahead, because an earlier layer or the background shows the same asset
 	drawn    int           // pixels of picture layers so far
+	avatars  int
 }
 
 // background draws the lowest layer.
@@ -63,7 +64,7 @@ func (s *studio) layer(i int, brush *painter) (layer, error) {
 	case l.QR != nil:
 		return newQRLayer(l.QR, nil), nil
 	case l.Avatar != nil:
-		return newAvatarLayer(l.Avatar), nil
+		return newAvatarLayer(l.Avatar, s.avatars), nil
 	default:
 		return newRectLayer(l.Rect), nil
 	}

@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"kfactor/poster/baseline"
 )
 
 // Template is what this room needs of a campaign's poster. Lengths are pixels from the top left corner.
@@ -15,6 +17,7 @@ type Template struct {
 	Background    string   // "#RRGGBB", or the asset that covers the canvas; "" is white
 	Format        string   // "jpeg" or "png"; "" is jpeg
 	Quality       int      // of a JPEG, 60 to 95; 0 is 85
+	Chroma        string   // of a JPEG: "4:2:0", or "4:4:4" for thin coloured text at some 40 % more bytes; "" is 4:2:0
 	Layers        []Layer  // drawn in this order
 	Variables     []string // names that texts may use besides nickname, code and link: keys of Person.Fields
 	LinkLength    int      // characters of the longest link that QR codes must hold; 0 is 60
@@ -97,6 +100,12 @@ const (
 	defaultNickname   = "好友" // a friend, for people whose name is unknown or cannot be drawn
 )
 
+// How often a JPEG keeps colour.
+const (
+	halfChroma = "4:2:0"
+	fullChroma = "4:4:4"
+)
+
 // Variables every template knows.
 const (
 	varNickname = "nickname"
@@ -116,6 +125,14 @@ func (t *Template) quality() int {
 		return defaultQuality
 	}
 	return t.Quality
+}
+
+// ratio is how often a JPEG keeps colour.
+func (t *Template) ratio() baseline.Ratio {
+	if t.Chroma == fullChroma {
+		return baseline.Ratio444
+	}
+	return baseline.Ratio420
 }
 
 func (t *Template) linkLength() int {

@@ -20,7 +20,7 @@ func FuzzLine(f *testing.F) {
 		f.Fatal(err)
 	}
 	types := newTypesetter(fonts)
-	brush := &painter{types: types, cache: &glyphCache{}}
+	brush := &painter{types: types, cache: newCache[glyphKey, picture](glyphCacheBytes)}
 	canvas := image.NewRGBA(image.Rect(0, 0, 400, 60))
 	f.Fuzz(func(t *testing.T, name string, room uint16) {
 		text := Text{Value: "我是{{nickname}},来吧", Size: 20, MaxWidth: 20 + int(room)%400, Weight: "bold"}
@@ -37,13 +37,13 @@ func FuzzLine(f *testing.F) {
 				t.Errorf("%q shows an empty box", name)
 			}
 		}
-		brush.drawLine(canvas, canvas.Rect, l, 0, 20, black)
+		brush.drawLine(newRGBACanvas(canvas), canvas.Rect, l, 0, 20, newInk(black))
 	})
 }
 
 // TestGlyphCache holds the cache to its bound.
 func TestGlyphCache(t *testing.T) {
-	cache := &glyphCache{}
+	cache := newCache[glyphKey, picture](glyphCacheBytes)
 	for i := range 100_000 {
 		cache.put(glyphKey{size: fixed.Int26_6(i)}, picture{mask: image.NewAlpha(image.Rect(0, 0, 10, 10))})
 		if _, ok := cache.get(glyphKey{}); !ok {

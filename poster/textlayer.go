@@ -2,14 +2,14 @@ package poster
 
 import (
 	"image"
-	"image/color"
 	"math"
 )
 
 // textLayer draws a text.
 type textLayer struct {
 	text    Text
-	color   color.NRGBA
+	ink     *ink
+	casts   []cast
 	order   []faceID // fonts in which characters are looked for
 	shorten func(value int) bool
 	room    int
@@ -26,7 +26,7 @@ type piece struct {
 
 // newTextLayer makes the layer. Own is the font that the text asks for, noFace for none.
 func newTextLayer(t *Text, canvas int, types *typesetter, own faceID) *textLayer {
-	l := &textLayer{text: *t, color: colorOr(t.Color, black), room: t.room(canvas), area: t.box(canvas), order: lightOrder[:]}
+	l := &textLayer{text: *t, ink: newInk(colorOr(t.Color, black)), casts: t.effects(), room: t.room(canvas), area: t.box(canvas), order: lightOrder[:]}
 	if t.Weight == "bold" {
 		l.order = heavyOrder[:]
 	}
@@ -62,20 +62,20 @@ func (t *textLayer) literal() purpose {
 func (t *textLayer) static() bool         { return isStatic(t.text.Value) }
 func (t *textLayer) box() image.Rectangle { return t.area }
 
-func (t *textLayer) draw(p *painter, to *image.RGBA, person *Person) error {
+func (t *textLayer) draw(p *painter, to canvas, person *Person) error {
 	lines := t.fixed
 	if !t.static() {
 		lines = t.set(p.types, person)
 	}
-	for _, e := range t.text.effects() {
+	for _, e := range t.casts {
 		for i := range lines {
 			x, y := t.start(lines, i)
-			p.drawMask(to, t.area, p.halo(lines[i], x+e.x, y+e.y, e.effect, t.area), e.color)
+			p.drawMask(to, t.area, p.halo(lines[i], x+e.x, y+e.y, e.effect, t.area), e.ink)
 		}
 	}
 	for i := range lines {
 		x, y := t.start(lines, i)
-		p.drawLine(to, t.area, lines[i], x, y, t.color)
+		p.drawLine(to, t.area, lines[i], x, y, t.ink)
 	}
 	return nil
 }
