@@ -2,9 +2,6 @@ package strips
 
 import "slices"
 
-// blockBytes is about how many filtered bytes of a band share their Huffman codes.
-const blockBytes = 1 << 17
-
 // band is rows in which pictures differ: static bits and a person's runs of pixels in turn, one IDAT chunk in all.
 // The Huffman codes of both are known beforehand, so the static bytes are kept as bits and spliced in by shifting.
 // Their matches never point at a person's bytes.
@@ -75,8 +72,9 @@ type presser struct {
 	finder  *finder
 	origin  int // where the finder's bytes begin in raw
 	w       bitWriter
-	from    int // where the static bits being written begin
-	scratch *scratch
+	from    int        // where the static bits being written begin
+	samples []*scratch // one for each sample
+	counts  counts
 }
 
 // band compresses the rows' static bytes. Their matches may reach back to the static bytes before the band.
@@ -91,33 +89,36 @@ func (m *maker) band(r rows) *band {
 		}
 	}
 	p := &presser{
-		maker:   m,
-		band:    &band{},
-		finder:  newFinder(m.raw[origin:end+wordSlack], end-origin, unknown),
-		origin:  origin,
-		scratch: newScratch(m.canvas.width),
+		maker:  m,
+		band:   &band{},
+		finder: newFinder(m.raw[origin:end+wordSlack], end-origin, unknown),
+		origin: origin,
+		counts: counts{stride: m.stride},
 	}
-	each := max(1, blockBytes/m.stride)
-	for y := r.from; y < r.to; y += each {
-		p.block(y, min(y+each, r.to))
+	for range m.samples {
+		p.samples = append(p.samples, newScratch(m.canvas.width))
+	}
+	for y := r.from; y < r.to; {
+		y = p.block(y, r.to)
 	}
 	p.band.last = p.cut()
 	p.band.bits = append(slices.Clip(p.w.buf[:p.w.pos]), make([]byte, wordSlack)...)
 	return p.band
 }
 
-// block writes rows with codes of their own.
-func (p *presser) block(from, to int) {
+// block writes rows with codes of their own, as many as one pair of codes should serve, and gives the next row.
+func (p *presser) block(y, end int) int {
 	var tokens []token
 	var ends []int // of each piece's static tokens
 	first := len(p.band.pieces)
-	done := from * p.stride
-	for y := from; y < to; y++ {
+	p.counts.reset()
+	for p.counts.all < blockSymbols && y < end {
+		done := y * p.stride
 		for _, s := range p.spans[y] {
-			tokens = p.finder.tokens(tokens, done-p.origin, p.at(y, s.from)-p.origin)
+			tokens = p.static(tokens, done, p.at(y, s.from))
 			ends = append(ends, len(tokens))
 			done = p.at(y, s.to)
-			p.band.pieces = append(p.band.pieces, piece{
+			p.person(piece{
 				y: y, from: s.from, to: s.to,
 				after:  uint32((p.canvas.height*p.stride - done) % base),
 				tables: int32(len(p.band.tables)),
@@ -125,11 +126,11 @@ func (p *presser) block(from, to int) {
 				above:  y > 0 && s.within(p.spans[y-1]),
 			})
 		}
+		y++
+		tokens = p.static(tokens, done, y*p.stride)
 	}
-	tokens = p.finder.tokens(tokens, done-p.origin, to*p.stride-p.origin)
-	pieces := p.band.pieces[first:]
 
-	literal, distance := p.lengths(tokens, pieces)
+	literal, distance := p.counts.lengths()
 	codes := blockCodes{codesOf(literal), codesOf(distance)}
 	p.band.tables = append(p.band.tables, codes.tables(p.stride))
 	p.reserve(len(tokens))
@@ -137,11 +138,34 @@ func (p *presser) block(from, to int) {
 	start := 0
 	for i, end := range ends {
 		codes.write(&p.w, tokens[start:end])
-		pieces[i].static = p.cut()
+		p.band.pieces[first+i].static = p.cut()
 		start = end
 	}
 	codes.write(&p.w, tokens[start:])
 	codes.write(&p.w, []token{endOfBlock})
+	return y
+}
+
+// static finds the tokens of static bytes and counts them, once for each sample.
+func (p *presser) static(tokens []token, from, end int) []token {
+	old := len(tokens)
+	tokens = p.finder.tokens(tokens, from-p.origin, end-p.origin)
+	for _, t := range tokens[old:] {
+		p.counts.add(t, len(p.samples))
+	}
+	return tokens
+}
+
+// person takes a piece into the band and counts what the samples have there.
+func (p *presser) person(made piece) {
+	p.band.pieces = append(p.band.pieces, made)
+	for i, s := range p.samples {
+		_, tokens := s.run(p.maker.samples[i], &made)
+		for _, t := range tokens {
+			p.counts.addPixels(t)
+		}
+		p.counts.people += made.bytes()
+	}
 }
 
 // reserve makes room for a block of tokens.
@@ -160,100 +184,4 @@ func (p *presser) cut() stretch {
 	}
 	p.from = p.w.pos
 	return s
-}
-
-// lengths gives the lengths of the codes that suit the static tokens and those of the samples. Everything a person's
-// bytes may need has a code; literals a sample does not show are taken to come up now and then.
-func (p *presser) lengths(static []token, pieces []piece) (literal, distance []uint8) {
-	const seldom = 4096 // of a person's bytes, one that is not in the samples
-	literals, dists := make([]int, symbols), make([]int, distances)
-	count := func(t token, n int) {
-		if !t.isMatch() {
-			literals[t] += n
-			return
-		}
-		symbol, _, _ := lengthSymbol(t.length())
-		literals[symbol] += n
-		symbol, _, _ = distanceSymbol(t.distance())
-		dists[symbol] += n
-	}
-	for _, t := range static {
-		count(t, len(p.samples))
-	}
-	bytes := 0
-	for _, c := range p.samples {
-		for i := range pieces {
-			bytes += pieces[i].bytes()
-			_, tokens := p.scratch.run(c, &pieces[i])
-			for _, t := range tokens {
-				p.countPixel(t, count)
-			}
-		}
-	}
-	for b := range 256 {
-		count(token(b), 1+bytes/seldom)
-	}
-	count(endOfBlock, 1)
-	for pixels := fewPixels; pixels <= mostPixels; pixels++ {
-		for kind := range matchKinds {
-			count(match(pixelLength*pixels, matchDistance(kind, p.stride)), 1)
-		}
-	}
-	return lengthsOf(literals, longestCode), lengthsOf(dists, longestCode)
-}
-
-func (p *presser) countPixel(t pixelToken, count func(token, int)) {
-	if kind := int(t >> kindShift); kind > 0 {
-		count(match(pixelLength*int(t&255), matchDistance(kind-1, p.stride)), 1)
-		return
-	}
-	count(token(t&255), 1)
-	count(token(t>>8&255), 1)
-	count(token(t>>16&255), 1)
-}
-
-func matchDistance(kind, stride int) int {
-	if kind == matchLeft {
-		return pixelLength
-	}
-	return stride
-}
-
-// blockCodes are the codes of one block.
-type blockCodes struct{ literal, distance []code }
-
-func (c blockCodes) write(w *bitWriter, tokens []token) {
-	for _, t := range tokens {
-		e := c.entry(t)
-		w.put(e.bits, e.n)
-	}
-}
-
-// entry is all bits of a token.
-func (c blockCodes) entry(t token) entry {
-	if !t.isMatch() {
-		l := c.literal[t]
-		return entry{uint64(l.bits), uint(l.n)}
-	}
-	symbol, extra, n := lengthSymbol(t.length())
-	e := entry{uint64(c.literal[symbol].bits), uint(c.literal[symbol].n)}
-	e.bits |= extra << e.n
-	e.n += n
-	symbol, extra, n = distanceSymbol(t.distance())
-	e.bits |= uint64(c.distance[symbol].bits) << e.n
-	e.n += uint(c.distance[symbol].n)
-	e.bits |= extra << e.n
-	e.n += n
-	return e
-}
-
-func (c blockCodes) tables(stride int) tables {
-	var t tables
-	copy(t.literal[:], c.literal)
-	for kind := range matchKinds {
-		for pixels := fewPixels; pixels <= mostPixels; pixels++ {
-			t.match[kind][pixels] = c.entry(match(pixelLength*pixels, matchDistance(kind, stride)))
-		}
-	}
-	return t
 }

@@ -70,7 +70,7 @@ func newFinder(raw []byte, size int, unknown []span) *finder {
 func (f *finder) tokens(to []token, from, end int) []token {
 	length, distance := f.find(from, end)
 	for at := from; at < end; {
-		if length == 0 {
+		if length == 0 || distance > 1 && f.repeats(at, end) {
 			to = append(to, token(f.raw[at]))
 			at++
 			length, distance = f.find(at, end)
@@ -89,6 +89,13 @@ func (f *finder) tokens(to []token, from, end int) []token {
 		length, distance = f.find(at, end)
 	}
 	return to
+}
+
+// repeats tells whether a byte is followed by some more of its kind. A literal and then a match one byte back are
+// cheaper than a match far away.
+func (f *finder) repeats(at, end int) bool {
+	const some = 8
+	return end-at > some && same(f.raw[at:], f.raw[at+1:], some) == some
 }
 
 // find gives the longest match for what stands at a position, or none.
