@@ -284,3 +284,15 @@ func QRSVG(w io.Writer, link string) error {
 	fmt.Fprint(out, `"/></svg>`+"\n")
 	return out.Flush()
 }
+
+// LongestLink is how many characters codes have to hold.
+func (t *Template) LongestLink() int { return t.linkLength() }
+
+// Modules is how many modules a side, without the quiet zone, a code has that holds the longest link; 0 when none does.
+func (q *QR) Modules(t *Template) int {
+	n, err := expectedModules(t.linkLength(), q.level())
+	if err != nil {
+		return 0
+	}
+	return n
+}
