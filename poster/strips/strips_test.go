@@ -224,19 +224,6 @@ func TestAppend(t *testing.T) {
 	})
 }
 
-// Counting allocations suffers no other test beside it.
-func TestAllocations(t *testing.T) {
-	t.Run("NothingIsAllocatedWhereThereIsRoom", func(t *testing.T) {
-		static, boxes := postcard(180, 320)
-		p := plate(t, static, boxes)
-		canvas := person(static, boxes, 1, 1)
-		dst := make([]byte, 0, p.Bound())
-		if n := testing.AllocsPerRun(50, func() { dst = p.Append(dst[:0], canvas) }); n > 0 {
-			t.Fatalf("%v allocations", n)
-		}
-	})
-}
-
 func TestNewPlate(t *testing.T) {
 	t.Parallel()
 	small := image.NewRGBA(image.Rect(0, 0, 20, 20))
