@@ -1,6 +1,9 @@
 package baseline
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"math/bits"
+)
 
 // ones spreads a byte over a row.
 const ones = 0x0101010101010101
@@ -41,9 +44,10 @@ const (
 	unit = 1_000_000_000 // of the constants as they are written
 	half = unit / 2
 
-	both = 1<<32 + 1
-	low  = 1<<32 - 1
-	high = low << 32
+	both  = 1<<32 + 1
+	signs = 1 << 31 * both
+	low   = 1<<32 - 1
+	high  = low << 32
 )
 
 // fraction is how many bits of fraction the outputs of column u have: two of them need no products.
@@ -68,7 +72,7 @@ func offset(u, v int) int64 {
 }
 
 // transform gives a block's coefficients in rows, scaled: see aan, fraction and offset.
-func transform(rows *[8]uint64, out *[64]int32) {
+func (q *quantiser) transform(rows *[8]uint64, out *[64]int32) (mask uint64) {
 	const (
 		lanes = 0xff<<32 + 0xff
 		c1    = (707106781<<fraction1 + half) / unit
@@ -113,21 +117,21 @@ func transform(rows *[8]uint64, out *[64]int32) {
 		t[1][j] = (z1 + z4) >> cut & keep
 		t[7][j] = (z1 - z4) >> cut & keep
 	}
-	transformRows(&t, out)
+	return q.transformRows(&t, out)
 }
 
-// transformRows is the second pass: it turns the first pass's columns into rows on the way in.
-func transformRows(t *[8][4]uint64, out *[64]int32) {
+// transformRows is the second pass: it turns the first pass's columns into rows on the way in, and quantises two rows
+// as it has them. It gives the coefficients in rows, and by bits in scan order which of AC are not zero.
+func (q *quantiser) transformRows(t *[8][4]uint64, out *[64]int32) (mask uint64) {
 	const (
 		c1 = (707106781<<fraction2 + half) / unit
 		c2 = (382683433<<fraction2 + half) / unit
 		c3 = (541196100<<fraction2 + half) / unit
 		c4 = (1306562965<<fraction2 + half) / unit
-		up = 1 << 31 // carries a low half's sign out of the high half
 	)
 	for i := range 4 {
 		a, b := &t[2*i], &t[2*i+1]
-		o := (*[16]int32)(out[16*i:])
+		by, o := (*[16]reciprocal)(q.by[16*i:]), (*[16]int32)(out[16*i:])
 		d0, d4 := a[0]&low|b[0]<<32, a[0]>>32|b[0]&high
 		d3, d7 := a[3]&low|b[3]<<32, a[3]>>32|b[3]&high
 		s0, e0 := d0+d7, d0-d7
@@ -139,16 +143,12 @@ func transformRows(t *[8][4]uint64, out *[64]int32) {
 
 		a0, a3 := s0+s3, s0-s3
 		a1, a2 := s1+s2, s1-s2
-		w := a0 + a1
-		o[0], o[8] = int32(w), int32((w+up)>>32)
-		w = a0 - a1
-		o[4], o[12] = int32(w), int32((w+up)>>32)
+		w0 := a0 + a1
+		w4 := a0 - a1
 		z := (a2 + a3) * c1
 		a3 <<= fraction2
-		w = a3 + z
-		o[2], o[10] = int32(w), int32((w+up)>>32)
-		w = a3 - z
-		o[6], o[14] = int32(w), int32((w+up)>>32)
+		w2 := a3 + z
+		w6 := a3 - z
 
 		b0, b1, b2 := e3+e2, e2+e1, e1+e0
 		z5 := (b0 - b2) * c2
@@ -157,13 +157,33 @@ func transformRows(t *[8][4]uint64, out *[64]int32) {
 		z3 := b1 * c1
 		e0 <<= fraction2
 		z1, z0 := e0+z3, e0-z3
-		w = z0 + z2
-		o[5], o[13] = int32(w), int32((w+up)>>32)
-		w = z0 - z2
-		o[3], o[11] = int32(w), int32((w+up)>>32)
-		w = z1 + z4
-		o[1], o[9] = int32(w), int32((w+up)>>32)
-		w = z1 - z4
-		o[7], o[15] = int32(w), int32((w+up)>>32)
+		w5 := z0 + z2
+		w3 := z0 - z2
+		w1 := z1 + z4
+		w7 := z1 - z4
+		if i > 0 {
+			from, to := &q.zeros[i].from, &q.zeros[i].to
+			if ((w0-from[0])|(to[0]-w0)|(w1-from[1])|(to[1]-w1)|(w2-from[2])|(to[2]-w2)|(w3-from[3])|(to[3]-w3)|
+				(w4-from[4])|(to[4]-w4)|(w5-from[5])|(to[5]-w5)|(w6-from[6])|(to[6]-w6)|(w7-from[7])|(to[7]-w7))&signs == 0 {
+				continue
+			}
+		}
+		mask |= by[0].one(int64(int32(w0)), &o[0]) | by[8].one(int64(w0+1<<31)>>32, &o[8])
+		mask |= by[1].one(int64(int32(w1)), &o[1]) | by[9].one(int64(w1+1<<31)>>32, &o[9])
+		mask |= by[2].one(int64(int32(w2)), &o[2]) | by[10].one(int64(w2+1<<31)>>32, &o[10])
+		mask |= by[3].one(int64(int32(w3)), &o[3]) | by[11].one(int64(w3+1<<31)>>32, &o[11])
+		mask |= by[4].one(int64(int32(w4)), &o[4]) | by[12].one(int64(w4+1<<31)>>32, &o[12])
+		mask |= by[5].one(int64(int32(w5)), &o[5]) | by[13].one(int64(w5+1<<31)>>32, &o[13])
+		mask |= by[6].one(int64(int32(w6)), &o[6]) | by[14].one(int64(w6+1<<31)>>32, &o[14])
+		mask |= by[7].one(int64(int32(w7)), &o[7]) | by[15].one(int64(w7+1<<31)>>32, &o[15])
 	}
+	return mask
+}
+
+// one quantises an output, and gives its bit if it is not zero then.
+func (r *reciprocal) one(x int64, out *int32) uint64 {
+	c := x*r.mul + r.add
+	*out = int32(c >> shift)
+	_, some := bits.Sub64(1<<shift-1, uint64(c), 0)
+	return -some & r.bit
 }

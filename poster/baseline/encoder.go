@@ -45,11 +45,11 @@ func NewEncoder(quality int, samples ...*Planes) (*Encoder, error) {
 	return e, nil
 }
 
-// Most bytes that may be written: of a block 27 bits of DC and 63 times 26 of AC, each byte stuffed; a word more for
-// what is pending.
+// What may be written at most: a block's DC and each AC have 16 bits of code and 11 and 10 of value; every byte of a
+// unit may be stuffed, and up to eight that were pending.
 const (
-	mostOfBlock = 2*(27+63*26)/8 + 2
-	mostOfUnit  = 6*mostOfBlock + 16
+	bitsOfBlock = 27 + 63*26
+	mostOfUnit  = 2 * (6*bitsOfBlock/8 + 1 + 8)
 )
 
 // room makes sure that the writer can take n bytes.
@@ -133,20 +133,18 @@ func (e *Encoder) block(w *writer, kind int, rows *[8]uint64, before int32) (dc 
 		c.level(w, dc-before)
 		return dc
 	}
-	var raw, coefs [64]int32
-	transform(rows, &raw)
-	mask := q.quantise(&raw, &coefs)
-	c.busy(w, coefs[0]-before, &coefs, mask)
-	return coefs[0]
+	mask := q.transform(rows, &w.coefs)
+	c.busy(w, w.coefs[0]-before, &w.coefs, mask)
+	return w.coefs[0]
 }
 
 // census counts the symbols of a picture.
 func (e *Encoder) census(c *census, p *Planes) {
 	var (
-		in         = p.parts()
-		dc         [3]int32
-		rows       [8]uint64
-		raw, coefs [64]int32
+		in    = p.parts()
+		dc    [3]int32
+		rows  [8]uint64
+		coefs [64]int32
 	)
 	across, down := p.Across(), p.Down()
 	for uy := range down {
@@ -154,8 +152,7 @@ func (e *Encoder) census(c *census, p *Planes) {
 			for i := range slots[p.Ratio] {
 				s := &slots[p.Ratio][i]
 				load(in.plane[s.part], in.at(ux, uy, s), in.stride[s.part], &rows)
-				transform(&rows, &raw)
-				mask := e.quant[kind(s.part)].quantise(&raw, &coefs)
+				mask := e.quant[kind(s.part)].transform(&rows, &coefs)
 				c.count(kind(s.part), coefs[0]-dc[s.part], &coefs, mask)
 				dc[s.part] = coefs[0]
 			}

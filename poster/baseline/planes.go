@@ -23,14 +23,6 @@ func (r Ratio) luma() int {
 	return 2 * block
 }
 
-// blocks is how many blocks of 8x8 a unit is coded as: luma in rows, then Cb, then Cr.
-func (r Ratio) blocks() int {
-	if r == Ratio444 {
-		return 3
-	}
-	return 6
-}
-
 // block is the side of what is transformed at once, in samples (T.81, A.1.3).
 const block = 8
 

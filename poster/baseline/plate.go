@@ -1,6 +1,11 @@
 package baseline
 
-import "slices"
+import (
+	"math"
+	"slices"
+
+	"kfactor/internal/fault"
+)
 
 // Plate is a static picture that is encoded once, to make files of pictures that differ from it in a few units. It
 // does not change and may be used by any number of goroutines. Beside the static planes, which it keeps and which
@@ -38,6 +43,10 @@ func NewPlate(static *Planes, quality int, samples ...*Planes) (*Plate, error) {
 		if !static.alike(s) {
 			panic("baseline: planes of different geometry")
 		}
+	}
+	units := static.Across() * static.Down()
+	if units*len(slots[static.Ratio]) > math.MaxUint32/bitsOfBlock {
+		return nil, fault.New(fault.Invalid, "a picture of %d x %d pixels is too large", static.Width, static.Height)
 	}
 	e, err := NewEncoder(quality, append([]*Planes{static}, samples...)...)
 	if err != nil {

@@ -51,13 +51,16 @@ func scaled(base *[64]byte, quality int) (steps [64]byte) {
 // quantiser turns what transform gives into coefficients in scan order.
 type quantiser struct {
 	steps [64]byte       // as the file tells them, in rows
-	by    [64]reciprocal // in scan order
-	flat  [256]int32     // the DC of a block whose samples are all the same
+	by    [64]reciprocal // in rows
+	// Between which outputs coefficients are zero, of two rows at a time as transformRows has them in words.
+	zeros [4]struct{ from, to [8]uint64 }
+	flat  [256]int32 // the DC of a block whose samples are all the same
 }
 
 // reciprocal quantises one coefficient: (x*mul + add) >> shift is x divided by its step, to the nearest.
 type reciprocal struct {
 	mul, add int64
+	bit      uint64 // of its place in scan order, none for DC
 }
 
 // shift is the fixed point of reciprocals. Coefficients have at most 11 bits and a sign, so x*mul stays within 61
@@ -75,7 +78,14 @@ func newQuantiser(base *[64]byte, quality int) *quantiser {
 		// transform's outputs are larger than the coefficients of T.81, A.3.3 by this much.
 		size := 8 * aan[u] * aan[v] * float64(int64(1)<<fraction(int(u)))
 		mul := int64(float64(1<<shift)/(size*float64(q.steps[at])) + 0.5)
-		q.by[k] = reciprocal{mul: mul, add: 1<<(shift-1) - mul*offset(int(u), int(v))}
+		q.by[at] = reciprocal{mul: mul, add: 1<<(shift-1) - mul*offset(int(u), int(v)), bit: 1 << k &^ 1}
+	}
+	for at := range q.by {
+		u, v := at&7, at>>3
+		reach, off := (1<<(shift-1)-1)/q.by[at].mul, offset(u, v)
+		pair := &q.zeros[v/2]
+		pair.from[u] += uint64(off-reach) << (32 * (v & 1))
+		pair.to[u] += uint64(off+reach) << (32 * (v & 1))
 	}
 	for value := range q.flat {
 		var rows [8]uint64
@@ -83,23 +93,8 @@ func newQuantiser(base *[64]byte, quality int) *quantiser {
 			rows[y] = uint64(value) * ones
 		}
 		var out [64]int32
-		transform(&rows, &out)
-		q.flat[value] = int32((int64(out[0])*q.by[0].mul + q.by[0].add) >> shift)
+		q.transform(&rows, &out)
+		q.flat[value] = out[0]
 	}
 	return q
-}
-
-// quantise gives the coefficients in scan order, and which of them are not zero; bit 0, that of DC, is always clear.
-func (q *quantiser) quantise(in, out *[64]int32) (mask uint64) {
-	for k := 63; k >= 0; k-- {
-		by := &q.by[k]
-		c := (int64(in[zigzag[k]&63])*by.mul + by.add) >> shift
-		out[k] = int32(c)
-		var bit uint64
-		if c != 0 {
-			bit = 1
-		}
-		mask = mask<<1 | bit
-	}
-	return mask &^ 1
 }

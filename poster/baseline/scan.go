@@ -15,9 +15,10 @@ const (
 type writer struct {
 	buf   []byte
 	at    int
-	bits  uint64 // the low 64-free are pending, what is above them is rubbish
-	free  int    // 0 to 64
-	plain bool   // nothing is stuffed
+	bits  uint64    // the low 64-free are pending, what is above them is rubbish
+	free  int       // 0 to 64
+	plain bool      // nothing is stuffed
+	coefs [64]int32 // of the block that is being written
 }
 
 // put writes the low n bits of v, 1 to 56; the others are zero.
@@ -108,7 +109,7 @@ func (c *coder) level(w *writer, diff int32) {
 	w.put(uint64(uint32(e)>>5|low)<<(end&31)|uint64(end>>5), int(e&31+end&31))
 }
 
-// busy writes a block: coefs in scan order, mask those that are not zero but DC.
+// busy writes a block: coefs in rows, mask those of AC that are not zero, in scan order.
 func (c *coder) busy(w *writer, diff int32, coefs *[64]int32, mask uint64) {
 	size, low := magnitude(diff)
 	e := c.dc[size]
@@ -139,7 +140,7 @@ func (c *coder) busy(w *writer, diff int32, coefs *[64]int32, mask uint64) {
 			acc, free = w.bits, w.free
 			run -= 16
 		}
-		size, low := magnitude(coefs[k&63])
+		size, low := magnitude(coefs[zigzag[k&63]&63])
 		e := c.ac[(run<<4|size)&255]
 		v, n = uint64(uint32(e)>>5|low), int(e&31)
 	}
@@ -159,7 +160,7 @@ func (c *census) count(kind int, diff int32, coefs *[64]int32, mask uint64) {
 		run := k - last - 1
 		last = k
 		c.ac[kind][sixteenZeros] += int64(run >> 4)
-		size, _ := magnitude(coefs[k])
+		size, _ := magnitude(coefs[zigzag[k]])
 		c.ac[kind][run&15<<4|size]++
 	}
 	if last != 63 {
