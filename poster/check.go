@@ -193,7 +193,7 @@ func (c *checker) effects(path string, t *Text) bool {
 	if t.ShadowBlur < 0 || t.ShadowBlur > maxBlur {
 		c.add(path+".shadow.blur", "%d is out of range: write up to %d pixels", t.ShadowBlur, maxBlur)
 	}
-	if name := strings.ToLower(t.Font); t.Font != "" && !strings.HasSuffix(name, ".ttf") && !strings.HasSuffix(name, ".otf") {
+	if t.Font != "" && !isFont(t.Font) {
 		c.add(path+".font", "%q is no font: write the name of an uploaded .ttf or .otf", t.Font)
 	}
 	return len(c.problems) == before

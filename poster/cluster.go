@@ -141,6 +141,12 @@ func (s *fontSet) covered(face faceID, runes []rune) []rune {
 	if len(runes) == 1 {
 		return runes
 	}
+	if face.isOwn() { // of which only single characters are drawn
+		if len(runes) == 2 && runes[1] == textStyle {
+			return runes[:1]
+		}
+		return nil
+	}
 	kept := make([]rune, 0, len(runes))
 	for i, r := range runes {
 		selector := isSelector(r)

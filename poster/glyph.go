@@ -72,6 +72,10 @@ func (p *painter) drawMask(to canvas, clip image.Rectangle, mask *image.Alpha, k
 
 // picture draws a glyph, or the shape of one with an effect.
 func (ts *typesetter) picture(key glyphKey) picture {
+	if key.face.isOwn() {
+		own := ts.fonts.own[key.face-faceCount]
+		return key.picture(own.Outline(uint16(key.id)), own.UnitsPerEm())
+	}
 	face := ts.faces[key.face]
 	if key.face == emoji {
 		img := colorGlyph(face, key)
@@ -83,12 +87,17 @@ func (ts *typesetter) picture(key glyphKey) picture {
 		}
 		return picture{image: newStamp(img)}
 	}
-	outline, ok := face.GlyphDataOutline(key.id)
-	if !ok || len(outline.Segments) == 0 {
+	outline, _ := face.GlyphDataOutline(key.id)
+	return key.picture(outline.Segments, int(face.Upem()))
+}
+
+// picture draws an outline of so many units per em.
+func (k glyphKey) picture(outline []ot.Segment, unitsPerEm int) picture {
+	if len(outline) == 0 {
 		return picture{}
 	}
-	scale := float32(key.size) / 64 / float32(face.Upem())
-	return picture{mask: key.effect.apply(fill(outline.Segments, scale, float32(key.quarter)/4))}
+	scale := float32(k.size) / 64 / float32(unitsPerEm)
+	return picture{mask: k.effect.apply(fill(outline, scale, float32(k.quarter)/4))}
 }
 
 // silhouetteOf is what a picture covers.

@@ -12,7 +12,6 @@ import (
 	"io"
 	"strings"
 
-	"github.com/go-text/typesetting/font/opentype"
 	"golang.org/x/image/draw"
 	"golang.org/x/image/webp"
 
@@ -144,16 +143,19 @@ func inspect(b []byte, limits Limits) (c codec, format string, cfg image.Config,
 }
 
 // CheckAsset says whether a file may be uploaded under the name: a PNG or JPEG within AssetLimits, or a TTF or OTF
-// font within the same number of bytes. Pictures are decoded in full, so that what is taken can be printed.
+// font within the same number of bytes. Both are decoded in full, so that what is taken can be printed.
 func CheckAsset(name string, b []byte) error {
 	if len(b) > AssetLimits.Bytes {
 		return fault.New(fault.TooLarge, "%s has %.1f MiB; at most %d MiB are taken",
 			name, float64(len(b))/(1<<20), AssetLimits.Bytes>>20)
 	}
-	lower := strings.ToLower(name)
-	if strings.HasSuffix(lower, ".ttf") || strings.HasSuffix(lower, ".otf") {
-		return checkFont(name, b)
+	if isFont(name) {
+		if _, failure := readFont(name, b); failure != nil {
+			return failure
+		}
+		return nil
 	}
+	lower := strings.ToLower(name)
 	if !strings.HasSuffix(lower, ".png") && !strings.HasSuffix(lower, ".jpg") && !strings.HasSuffix(lower, ".jpeg") {
 		return fault.New(fault.Unsupported, "%s: name it .png, .jpg, .jpeg, .ttf or .otf, as what it is", name)
 	}
@@ -166,25 +168,6 @@ func CheckAsset(name string, b []byte) error {
 	}
 	if _, err := DecodeImage(b, AssetLimits); err != nil {
 		return fault.Wrap(fault.KindOf(err), err, "%s: %v", name, err)
-	}
-	return nil
-}
-
-// checkFont looks at a font's directory and asks for the tables without which nothing can be drawn.
-func checkFont(name string, b []byte) (err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = fault.Wrap(fault.Invalid, fmt.Errorf("reading panicked: %v", r), "%s is a broken font; take another", name)
-		}
-	}()
-	font, err := opentype.NewLoader(bytes.NewReader(b))
-	if err != nil {
-		return fault.Wrap(fault.Invalid, err, "%s is no TTF or OTF font: %v", name, err)
-	}
-	for _, table := range []string{"cmap", "head", "hhea", "hmtx", "maxp"} {
-		if _, err := font.RawTable(opentype.MustNewTag(table)); err != nil {
-			return fault.Wrap(fault.Invalid, err, "%s is a broken font: its %s table is missing", name, table)
-		}
 	}
 	return nil
 }

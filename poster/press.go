@@ -68,6 +68,9 @@ func Compile(t Template, assets Assets) (*Press, error) {
 	if err != nil {
 		return nil, fmt.Errorf("embedded fonts: %w", err)
 	}
+	if fonts, err = fonts.with(&t, assets); err != nil {
+		return nil, err
+	}
 	p := &Press{format: t.format(), cache: newCache[glyphKey, picture](glyphCacheBytes), fonts: fonts}
 	p.files.New = func() any { return new([]byte) }
 

@@ -60,7 +60,7 @@ func (s *studio) layer(i int, brush *painter) (layer, error) {
 	}
 	switch l := s.template.Layers[i]; {
 	case l.Text != nil:
-		return newTextLayer(l.Text, s.canvas.Dx(), brush.types, noFace), nil
+		return newTextLayer(l.Text, s.canvas.Dx(), brush.types, brush.types.fonts.named(l.Text.Font)), nil
 	case l.QR != nil:
 		return newQRLayer(l.QR, nil), nil
 	case l.Avatar != nil:
@@ -106,18 +106,27 @@ func (s *studio) show(name string, img image.Image) error {
 
 // load reads a picture among the assets; field is named when that fails.
 func (s *studio) load(field, name string) (image.Image, error) {
-	if s.assets == nil {
-		return nil, problem(field, fault.New(fault.NotFound, "%s is missing: upload it", name))
-	}
-	file, err := s.assets(name)
-	if err != nil {
-		return nil, problem(field, fault.Wrap(fault.KindOf(err), err, "%s cannot be had: %v", name, err))
+	file, failure := read(s.assets, name)
+	if failure != nil {
+		return nil, problem(field, failure)
 	}
 	img, err := DecodeImage(file, AssetLimits)
 	if err != nil {
 		return nil, problem(field, fault.Wrap(fault.KindOf(err), err, "%s: %v", name, err))
 	}
 	return img, nil
+}
+
+// read gives the bytes of an asset.
+func read(assets Assets, name string) ([]byte, *fault.Error) {
+	if assets == nil {
+		return nil, fault.New(fault.NotFound, "%s is missing: upload it", name)
+	}
+	file, err := assets(name)
+	if err != nil {
+		return nil, fault.Wrap(fault.KindOf(err), err, "%s cannot be had: %v", name, err)
+	}
+	return file, nil
 }
 
 // problem names the field of the template that a failure belongs to.

@@ -97,6 +97,10 @@ func (ts *typesetter) shape(clusters []cluster, size float64) line {
 
 // shapeRun adds the glyphs of text[start:end], which share a font and a script, to the line.
 func (ts *typesetter) shapeRun(l *line, text []rune, owner []int, start, end int, c cluster, size float64) {
+	if c.face.isOwn() {
+		ts.shapeOwn(l, text, owner, start, end, c.face, size)
+		return
+	}
 	out := ts.shaper.ShapeNoExtents(shaping.Input{
 		Text: text, RunStart: start, RunEnd: end,
 		Direction: di.DirectionLTR,
@@ -117,6 +121,29 @@ func (ts *typesetter) shapeRun(l *line, text []rune, owner []int, start, end int
 		if i := g.TextIndex(); i >= 0 && i < len(owner) {
 			l.advances[owner[i]] += g.Advance
 		}
+	}
+}
+
+// shapeOwn adds the glyphs of text[start:end], characters of a template's own font, to the line.
+func (ts *typesetter) shapeOwn(l *line, text []rune, owner []int, start, end int, face faceID, size float64) {
+	own := ts.fonts.own[face-faceCount]
+	unit := math.Round(size*64) / float64(own.UnitsPerEm())
+	var before uint16
+	for i := start; i < end; i++ {
+		id, ok := own.Glyph(text[i])
+		if !ok {
+			continue
+		}
+		if i > start {
+			kern := fixed.Int26_6(math.Round(float64(own.Kern(before, id)) * unit))
+			l.width += kern
+			l.advances[owner[i-1]] += kern
+		}
+		advance := fixed.Int26_6(math.Round(float64(own.Advance(id)) * unit))
+		l.glyphs = append(l.glyphs, glyph{face: face, id: font.GID(id), size: fixed.Int26_6(math.Round(size * 64)), x: l.width})
+		l.width += advance
+		l.advances[owner[i]] += advance
+		before = id
 	}
 }
 
