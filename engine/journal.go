@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"database/sql"
 	"fmt"
 	"maps"
 	"slices"
@@ -47,24 +48,20 @@ func acceptedRow(e *event.Event) accepted {
 // pending reads the events after a position, in order. A hole would be one that was taken out, and nothing may be
 // applied over it.
 func pending(db *gorm.DB, campaign, after int64, limit int) ([]event.Event, error) {
-	rows, err := db.Raw("SELECT seq, system, id, type, person, code, time, received_at, data FROM events"+
-		" WHERE campaign = ? AND seq > ? ORDER BY seq LIMIT ?", campaign, after, limit).Rows()
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
 	var events []event.Event
-	for rows.Next() {
+	err := database.Each(db, func(rows *sql.Rows) error {
 		e := event.Event{Campaign: campaign}
 		if err := rows.Scan(&e.Seq, &e.System, &e.ID, &e.Type, &e.Person, &e.Code, &e.Time, &e.ReceivedAt, &e.Data); err != nil {
-			return nil, err
+			return err
 		}
 		if after++; e.Seq != after {
-			return nil, fmt.Errorf("the journal of campaign %d has no event %d", campaign, after)
+			return fmt.Errorf("the journal of campaign %d has no event %d", campaign, after)
 		}
 		events = append(events, e)
-	}
-	return events, rows.Err()
+		return nil
+	}, "SELECT seq, system, id, type, person, code, time, received_at, data FROM events"+
+		" WHERE campaign = ? AND seq > ? ORDER BY seq LIMIT ?", campaign, after, limit)
+	return events, err
 }
 
 // outcome is what applying made of an event, as apply writes it.

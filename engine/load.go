@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
 	"maps"
 	"slices"
@@ -12,6 +13,7 @@ import (
 	"kfactor/campaign"
 	"kfactor/engine/step"
 	"kfactor/event"
+	"kfactor/internal/database"
 	"kfactor/reward"
 )
 
@@ -124,23 +126,24 @@ func (l *loader) owners(codes []string) error {
 
 // credits loads the inviter's credits of actors, and the own credits of those whose event takes one back.
 func (l *loader) credits(actors []int64, refunds map[string][]int64) error {
-	add := func(rows []campaign.Credit) {
-		for i := range rows {
-			c := &rows[i]
+	read := func(where string, args ...any) error {
+		return database.Each(l.db, func(rows *sql.Rows) error {
+			c := campaign.Credit{Campaign: l.no}
+			err := rows.Scan(&c.Person, &c.Task, &c.N, &c.Owner, &c.State, &c.OnAt, &c.OffAt, &c.DueAt, &c.Ref, &c.Event)
 			key := step.CreditKey{Person: c.Person, Task: c.Task, N: c.N}
-			if l.world.Credits[key] == nil {
-				l.world.Credits[key] = c
+			if err == nil && l.world.Credits[key] == nil {
+				l.world.Credits[key] = &c
 			}
-		}
+			return err
+		}, "SELECT person, task, n, owner, state, on_at, off_at, due_at, ref, event FROM credits WHERE campaign = ? AND "+where,
+			append([]any{l.no}, args...)...)
 	}
 	actors = slices.DeleteFunc(actors, func(person int64) bool { return l.world.CreditsOf[person] })
 	slices.Sort(actors)
 	for part := range slices.Chunk(actors, inChunk) {
-		var rows []campaign.Credit
-		if err := l.db.Where("campaign = ? AND person IN ? AND n = 0", l.no, part).Find(&rows).Error; err != nil {
+		if err := read("person IN ? AND n = 0", part); err != nil {
 			return err
 		}
-		add(rows)
 		for _, person := range part {
 			l.world.CreditsOf[person] = true
 		}
@@ -148,11 +151,9 @@ func (l *loader) credits(actors []int64, refunds map[string][]int64) error {
 	for task, people := range refunds {
 		slices.Sort(people)
 		for part := range slices.Chunk(slices.Compact(people), inChunk) {
-			var rows []campaign.Credit
-			if err := l.db.Where("campaign = ? AND person IN ? AND task = ? AND n > 0", l.no, part, task).Find(&rows).Error; err != nil {
+			if err := read("person IN ? AND task = ? AND n > 0", part, task); err != nil {
 				return err
 			}
-			add(rows)
 		}
 	}
 	return nil
@@ -264,15 +265,22 @@ func (l *loader) addPeople(numbers []int64) error {
 		return n == 0 || there
 	})
 	for part := range slices.Chunk(numbers, inChunk) {
-		var rows []campaign.Person
-		if err := l.db.Where("campaign = ? AND person IN ?", l.no, part).Find(&rows).Error; err != nil {
-			return err
-		}
 		for _, n := range part {
 			l.world.People[n] = nil // looked for; somebody new unless found below
 		}
-		for i := range rows {
-			l.world.People[rows[i].Person] = &rows[i]
+		err := database.Each(l.db, func(rows *sql.Rows) error {
+			p := campaign.Person{Campaign: l.no}
+			var facts []byte
+			err := rows.Scan(&p.Person, &p.Code, &p.Inviter, &p.Depth, &p.Score, &p.ScoredSeq, &p.JoinedAt, &facts)
+			if err != nil {
+				return err
+			}
+			l.world.People[p.Person] = &p
+			return json.Unmarshal(facts, &p.Facts)
+		}, "SELECT person, code, inviter, depth, score, scored_seq, joined_at, facts FROM people"+
+			" WHERE campaign = ? AND person IN ?", l.no, part)
+		if err != nil {
+			return err
 		}
 	}
 	return nil
