@@ -201,11 +201,8 @@ type delivery struct {
 // makes large commits and a quiet one makes quick ones.
 type intake struct {
 	engine *Engine
-	queue  chan *delivery
-	stop   sync.Once
+	lanes  *lanes
 	group  sync.WaitGroup
-	mu     sync.RWMutex // held for reading while something may be sent to queue
-	ended  bool
 	room   admission
 	people *lookupCache
 	base   context.Context // of every commit; ends a moment after close
@@ -219,9 +216,8 @@ const (
 )
 
 func newIntake(e *Engine) *intake {
-	in := &intake{engine: e, people: newLookupCache(1 << 17)}
+	in := &intake{engine: e, lanes: newLanes(), people: newLookupCache(1 << 17)}
 	in.room.most = cmp.Or(e.IntakeBytes, intakeBytes)
-	in.queue = make(chan *delivery, in.room.most/draftBytes) // no delivery is smaller
 	in.base, in.cut = context.WithCancel(context.Background())
 	writers := intakeWriters
 	if database.Dialect(e.DB) == database.SQLite {
@@ -243,14 +239,10 @@ func (in *intake) deliver(ctx context.Context, d *delivery) error {
 	if err := in.room.enter(d); err != nil {
 		return err
 	}
-	in.mu.RLock()
-	if in.ended {
-		in.mu.RUnlock()
+	if !in.lanes.put(d) {
 		in.room.leave(d)
 		return fault.New(fault.Unavailable, "the server is shutting down; try again in a moment")
 	}
-	in.queue <- d // there is a place for whatever was let in
-	in.mu.RUnlock()
 	patience := time.NewTimer(deliverTimeout)
 	defer patience.Stop()
 	select {
@@ -264,34 +256,14 @@ func (in *intake) deliver(ctx context.Context, d *delivery) error {
 }
 
 func (in *intake) close() {
-	in.stop.Do(func() {
-		in.mu.Lock()
-		in.ended = true
-		close(in.queue)
-		in.mu.Unlock()
-	})
+	in.lanes.end()
 	defer in.cut()
 	defer time.AfterFunc(intakeEnd, in.cut).Stop()
 	in.group.Wait()
 }
 
 func (in *intake) run() {
-	for first := range in.queue {
-		group := []*delivery{first}
-		n := len(first.drafts)
-	gather:
-		for n < intakeGroup {
-			select {
-			case d, open := <-in.queue:
-				if !open {
-					break gather
-				}
-				group = append(group, d)
-				n += len(d.drafts)
-			default:
-				break gather
-			}
-		}
+	for group := in.lanes.take(intakeGroup); group != nil; group = in.lanes.take(intakeGroup) {
 		in.write(group)
 		for _, d := range group {
 			in.room.leave(d)
