@@ -55,6 +55,24 @@ func small() poster.Template {
 	}
 }
 
+// share is a poster as people share them: a photo, titles and a card on it, and per person a code of 8 pixels a
+// module, a round picture of 120 pixels, the name on the photo and a line on the card.
+func share(photo string) poster.Template {
+	return poster.Template{
+		Width: 1080, Height: 1920, Background: photo, Quality: 85, LinkLength: 38,
+		Layers: []poster.Layer{
+			{Text: &poster.Text{Value: "金秋福利 一起领", X: 540, Y: 220, Size: 96, Color: "#FFFFFF", Align: "center", Weight: "bold"}},
+			{Text: &poster.Text{Value: "邀请三位好友,免费领取一份", X: 540, Y: 350, Size: 48, Color: "#FFFFFF", Align: "center"}},
+			{Rect: &poster.Rect{X: 48, Y: 1424, Width: 984, Height: 432, Color: "#FFFFFF", Radius: 32}},
+			{Text: &poster.Text{Value: "长按识别二维码", X: 96, Y: 1712, Size: 32, Color: "#666666"}},
+			{Avatar: &poster.Avatar{X: 96, Y: 1264, Size: 120}},
+			{Text: &poster.Text{Value: "{{nickname}}", X: 240, Y: 1300, Size: 40, Color: "#FFFFFF", MaxWidth: 640}},
+			{Text: &poster.Text{Value: "邀请码 {{code}}", X: 96, Y: 1504, Size: 36, Color: "#1A1A1A"}},
+			{QR: &poster.QR{X: 688, Y: 1472, Size: 296}},
+		},
+	}
+}
+
 func lin() poster.Person {
 	return poster.Person{
 		Code: "7K2M9QX4TB", Link: "https://kf.example/r/7K2M9QX4TB", Nickname: "小林🎉Анна",
