@@ -146,7 +146,7 @@ func covered(table []byte, glyph uint16) (int, bool) {
 	case 1:
 		return search(n, func(i int) int { return compare(u16(table, 4+2*i), glyph) })
 	case 2:
-		if i, ok := search(n, func(i int) int { return within(table[min(len(table), 4+6*i):], glyph) }); ok {
+		if i, ok := search(n, func(i int) int { return holds(table[min(len(table), 4+6*i):], glyph) }); ok {
 			return int(u16(table, 4+6*i+4)) + int(glyph-u16(table, 4+6*i)), true
 		}
 	}
@@ -162,15 +162,15 @@ func class(table []byte, glyph uint16) int {
 		}
 	case 2:
 		n := int(u16(table, 2))
-		if i, ok := search(n, func(i int) int { return within(table[min(len(table), 4+6*i):], glyph) }); ok {
+		if i, ok := search(n, func(i int) int { return holds(table[min(len(table), 4+6*i):], glyph) }); ok {
 			return int(u16(table, 4+6*i+4))
 		}
 	}
 	return 0
 }
 
-// within says whether a range lies before a glyph, holds it or lies behind it.
-func within(span []byte, glyph uint16) int {
+// holds says whether a range lies before a glyph (-1), holds it (0) or lies behind it (1).
+func holds(span []byte, glyph uint16) int {
 	switch {
 	case u16(span, 2) < glyph:
 		return -1

@@ -17,10 +17,12 @@ type trueType struct {
 	glyf []byte
 	loca []byte
 	long bool // offsets have four bytes
+	side func(glyph uint16) int
 }
 
-func newTrueType(glyf, loca []byte, long bool, glyphs int) (*trueType, error) {
-	t := &trueType{glyf: glyf, loca: loca, long: long}
+// newTrueType reads outlines. Side says how far from its origin a glyph begins, wherever its points are.
+func newTrueType(glyf, loca []byte, long bool, glyphs int, side func(glyph uint16) int) (*trueType, error) {
+	t := &trueType{glyf: glyf, loca: loca, long: long, side: side}
 	size := 2
 	if long {
 		size = 4
@@ -57,8 +59,19 @@ func (t *trueType) outline(glyph uint16, budget *int) ([]ot.Segment, error) {
 	if err != nil {
 		return nil, err
 	}
+	if len(contours) == 0 {
+		return nil, nil
+	}
+	data, err := t.data(glyph)
+	if err != nil {
+		return nil, err
+	}
+	shift := float32(t.side(glyph) - int(int16(be16(data[2:]))))
 	var shape []ot.Segment
 	for _, c := range contours {
+		for i := range c {
+			c[i].x += shift
+		}
 		shape = appendContour(shape, c)
 	}
 	return shape, nil

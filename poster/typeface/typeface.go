@@ -85,7 +85,7 @@ func Parse(file []byte) (f *Font, err error) {
 	}
 	switch {
 	case len(tables["glyf"]) > 0 && len(tables["loca"]) > 0:
-		f.outlines, err = newTrueType(tables["glyf"], tables["loca"], be16(head[50:]) != 0, f.glyphs)
+		f.outlines, err = newTrueType(tables["glyf"], tables["loca"], be16(head[50:]) != 0, f.glyphs, f.side)
 	case len(tables["CFF "]) > 0:
 		f.outlines, err = newPostScript(tables["CFF "], f.glyphs)
 	case len(tables["CFF2"]) > 0:
@@ -100,10 +100,11 @@ func Parse(file []byte) (f *Font, err error) {
 	return f, f.check()
 }
 
-// check draws every character once, so that none fails later.
+// check draws every character once, so that none fails later. Those that are far too large, such as whole sentences in
+// one, are left out.
 func (f *Font) check() error {
 	work, seen := maxWork, make([]bool, f.glyphs)
-	drawn := false
+	drawn, tooLarge := false, map[uint16]bool{}
 	for _, c := range f.characters {
 		if seen[c.glyph] {
 			continue
@@ -121,20 +122,29 @@ func (f *Font) check() error {
 		case err != nil:
 			return fault.Wrap(fault.Invalid, err, "the font's letter for U+%04X is damaged; take another font", c.r)
 		}
-		limit := float32(maxEms * f.unitsPerEm)
-		for i := range shape {
-			for _, p := range shape[i].ArgsSlice() {
-				if !(p.X >= -limit && p.X <= limit && p.Y >= -limit && p.Y <= limit) {
-					return fault.New(fault.Invalid, "the font's letter for U+%04X is more than %d times as large as the font; take another", c.r, maxEms)
-				}
-			}
+		if !within(shape, float32(maxEms*f.unitsPerEm)) {
+			tooLarge[c.glyph] = true
+			continue
 		}
 		drawn = drawn || len(shape) > 0
 	}
+	f.characters = slices.DeleteFunc(f.characters, func(c character) bool { return tooLarge[c.glyph] })
 	if !drawn {
 		return broken("it shows nothing for any character")
 	}
 	return nil
+}
+
+// within says whether all of a shape lies at most so far from its origin.
+func within(shape []ot.Segment, limit float32) bool {
+	for i := range shape {
+		for _, p := range shape[i].ArgsSlice() {
+			if !(p.X >= -limit && p.X <= limit && p.Y >= -limit && p.Y <= limit) {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // UnitsPerEm is how many of the units that everything is measured in make up the font's size.
@@ -155,6 +165,15 @@ func (f *Font) Glyph(r rune) (glyph uint16, ok bool) {
 // Advance is how far a glyph moves what follows it, in units.
 func (f *Font) Advance(glyph uint16) int {
 	return int(be16(f.advances[4*min(int(glyph), f.metrics-1):]))
+}
+
+// side is how far from its origin a glyph begins, in units.
+func (f *Font) side(glyph uint16) int {
+	at := 4*int(glyph) + 2
+	if int(glyph) >= f.metrics {
+		at = 4*f.metrics + 2*(int(glyph)-f.metrics)
+	}
+	return int(int16(u16(f.advances, at)))
 }
 
 // Kern is how much closer than their advances say (less than 0) or further apart two glyphs stand, in units.
@@ -229,7 +248,7 @@ func characters(cmap []byte, glyphs int) ([]character, error) {
 		format := be16(cmap[at:])
 		rank := 0
 		switch {
-		case format == 12 && (platform == 3 && encoding == 10 || platform == 0):
+		case format == 12 && (platform == 3 || platform == 0):
 			rank = 3
 		case format == 4 && (platform == 3 && encoding == 1 || platform == 0):
 			rank = 2
