@@ -4,7 +4,10 @@ import (
 	"image"
 	"image/color"
 	"math"
+	"os"
 	"testing"
+
+	"golang.org/x/image/font/gofont/goregular"
 
 	"kfactor/poster"
 )
@@ -55,4 +58,40 @@ func TestScripts(t *testing.T) {
 		t.Fatal(err)
 	}
 	golden(t, "scripts", halved(decode(t, printed(t, press, "png", poster.Person{}))))
+}
+
+// signs is a poster of several lines in every alignment, and with a font of its own.
+func signs() poster.Template {
+	slogan := "和我一起\uff0c\u201c把秋天领回家\u201d\uff01立减\uffe5100\uff0cSeptember only"
+	return poster.Template{
+		Width: 900, Height: 620, Background: "#F4EEE2",
+		Layers: []poster.Layer{
+			{Text: &poster.Text{Value: slogan, X: 30, Y: 20, Size: 36, MaxWidth: 260, Lines: 5}},
+			{Text: &poster.Text{Value: slogan, X: 450, Y: 20, Size: 36, MaxWidth: 260, Lines: 5, Align: "center", Weight: "bold", LineHeight: 1.2}},
+			{Text: &poster.Text{Value: slogan, X: 870, Y: 20, Size: 36, MaxWidth: 260, Lines: 3, Align: "right"}},
+			{Text: &poster.Text{Value: "{{nickname}} 邀请你\n一起领好礼", X: 30, Y: 300, Size: 36, MaxWidth: 300, Lines: 2}},
+			{Text: &poster.Text{Value: "Avenue Wagner 秋 Łódź été", X: 450, Y: 300, Size: 48, MaxWidth: 430, Font: "brand.otf", Color: "#8A1C1C"}},
+			{Text: &poster.Text{Value: "Autumn 秋天 2026 🎉", X: 450, Y: 400, Size: 64, MaxWidth: 430, Lines: 2, Font: "go.ttf", Color: "#FFFFFF", OutlineWidth: 4, OutlineColor: "#1B5E20", ShadowColor: "#00000080", ShadowY: 4, ShadowBlur: 8}},
+			{Text: &poster.Text{Value: "半透明 glass", X: 30, Y: 440, Size: 72, Color: "#1565C040", OutlineWidth: 6, OutlineColor: "#C6282860"}},
+		},
+	}
+}
+
+// ownFonts gives the fonts that signs names.
+func ownFonts(name string) ([]byte, error) {
+	switch name {
+	case "brand.otf":
+		return os.ReadFile("typeface/testdata/brand.otf")
+	case "go.ttf":
+		return goregular.TTF, nil
+	}
+	return assets(name)
+}
+
+func TestLines(t *testing.T) {
+	press, err := poster.Compile(signs(), ownFonts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "signs", decode(t, printed(t, press, "png", poster.Person{Nickname: "名字很长很长的一位朋友和她的朋友"})))
 }
