@@ -1,15 +1,20 @@
 package baseline
 
 import (
+	"bytes"
 	"image"
+	"image/jpeg"
+	"math"
 	"math/rand/v2"
 	"testing"
+	"time"
 )
 
 // Where a person's parts are on the benchmark's poster.
 var (
 	avatar = image.Rect(96, 1600, 96+128, 1600+128)
 	lines  = []image.Rectangle{image.Rect(256, 1600, 256+480, 1632), image.Rect(256, 1664, 256+480, 1696)}
+	beside = image.Rect(0, 0, 222, 222)
 	code   = image.Rect(720, 1568, 720+304, 1568+304)
 )
 
@@ -68,6 +73,7 @@ func BenchmarkFile(b *testing.B) {
 	none := static.NewUnits()
 	dst := make([]byte, 0, 2*len(plate.Append(nil, person, changed)))
 	shifted := *plate
+	var file bytes.Buffer
 	shifted.copies = [8]delayed{}
 	for _, c := range []struct {
 		name string
@@ -77,19 +83,26 @@ func BenchmarkFile(b *testing.B) {
 		{"SplicedWithoutCopies", func() { shifted.Append(dst, person, changed) }},
 		{"StaticAlone", func() { plate.Append(dst, static, none) }},
 		{"Unspliced", func() { plate.Encoder().Encode(dst, person) }},
+		{"StandardLibrary", func() {
+			file.Reset()
+			m := &image.YCbCr{
+				Y: person.Y, Cb: person.Cb, Cr: person.Cr, YStride: person.YStride, CStride: person.CStride,
+				SubsampleRatio: image.YCbCrSubsampleRatio420, Rect: image.Rect(0, 0, person.Width, person.Height),
+			}
+			if err := jpeg.Encode(&file, m, &jpeg.Options{Quality: 85}); err != nil {
+				b.Fatal(err)
+			}
+		}},
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			b.ReportAllocs()
-			defer cpu(b)()
-			for b.Loop() {
-				c.make()
-			}
+			measure(b, 1, c.make)
 		})
 	}
 	b.Logf("a file of %d bytes with %d changed units; the plate takes %d", len(plate.Append(dst, person, changed)), changed.Count(), plate.Memory())
 }
 
-// BenchmarkUnits is what changed units of one kind take, without the static runs between them.
+// BenchmarkUnits is what a changed unit of each kind takes, without the static runs between them.
 func BenchmarkUnits(b *testing.B) {
 	static, person, _ := poster(Ratio420)
 	plate, err := NewPlate(static, 85, person)
@@ -97,22 +110,45 @@ func BenchmarkUnits(b *testing.B) {
 		b.Fatal(err)
 	}
 	dst := make([]byte, 0, 1<<20)
-	for name, box := range map[string]image.Rectangle{"Avatar": avatar, "Text": lines[0], "Code": code} {
+	offGrid := NewPlanes(1080, 1920, Ratio420)
+	r := rand.New(rand.NewPCG(5, 5))
+	for y := beside.Min.Y; y < beside.Max.Y; y += 6 {
+		for x := beside.Min.X; x < beside.Max.X; x += 6 {
+			v := uint8(255 * r.IntN(2))
+			for i := range 36 {
+				offGrid.Y[(y+i/6)*offGrid.YStride+x+i%6] = v
+			}
+		}
+	}
+	for name, box := range map[string]image.Rectangle{"Avatar": avatar, "Text": lines[0], "Code": code, "CodeOffTheGrid": beside} {
+		person := person
+		if name == "CodeOffTheGrid" {
+			person = offGrid
+		}
 		b.Run(name, func(b *testing.B) {
 			changed := static.NewUnits()
 			changed.Mark(box)
 			s := splicer{plate: plate, now: person.parts(), static: static.parts()}
-			b.ReportAllocs()
-			defer cpu(b)()
-			for b.Loop() {
+			measure(b, changed.Count(), func() {
 				s.w = writer{buf: dst[:cap(dst)], free: 64}
 				for unit := range changed.Len() {
 					if changed.Has(unit) {
 						s.unit(unit, unit%changed.across, unit/changed.across, 0)
 					}
 				}
-			}
-			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*changed.Count()), "ns/unit")
+			})
 		})
 	}
+}
+
+// measure reports the quickest of all turns as well, for a share of it: on a busy machine that alone says what the
+// work takes.
+func measure(b *testing.B, shares int, turn func()) {
+	quickest := time.Duration(math.MaxInt64)
+	for b.Loop() {
+		begun := time.Now()
+		turn()
+		quickest = min(quickest, time.Since(begun))
+	}
+	b.ReportMetric(float64(quickest)/float64(shares), "quickest-ns")
 }

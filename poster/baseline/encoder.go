@@ -127,15 +127,25 @@ func (e *Encoder) Encode(dst []byte, p *Planes) []byte {
 
 // block codes one block and gives its DC; before is that of the block before of the same part.
 func (e *Encoder) block(w *writer, kind int, rows *[8]uint64, before int32) (dc int32) {
-	q, c := e.quant[kind], e.coders[kind]
 	if flat(rows) {
-		dc = q.flat[rows[0]&0xff]
-		c.level(w, dc-before)
-		return dc
+		return e.level(w, kind, rows, before)
 	}
-	mask := q.transform(rows, &w.coefs)
-	c.busy(w, w.coefs[0]-before, &w.coefs, mask)
-	return w.coefs[0]
+	return e.busy(w, kind, rows, before)
+}
+
+// level is block for one whose samples are all the same: there is nothing to transform.
+func (e *Encoder) level(w *writer, kind int, rows *[8]uint64, before int32) (dc int32) {
+	dc = e.quant[kind].flat[rows[0]&0xff]
+	e.coders[kind].level(w, dc-before)
+	return dc
+}
+
+// busy is block for any other.
+func (e *Encoder) busy(w *writer, kind int, rows *[8]uint64, before int32) (dc int32) {
+	mask := e.quant[kind].transform(rows, &w.coefs)
+	dc = w.coefs[0]
+	e.coders[kind].busy(w, dc-before, &w.coefs, mask)
+	return dc
 }
 
 // census counts the symbols of a picture.

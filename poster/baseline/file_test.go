@@ -65,6 +65,30 @@ func TestFiles(t *testing.T) {
 		}
 	})
 
+	t.Run("BlocksOfTwoTonesAreRememberedAsTheyAreCoded", func(t *testing.T) {
+		t.Parallel()
+		rapid.Check(t, func(t *rapid.T) {
+			r := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 4))
+			plate := must(NewPlate(NewPlanes(160, 160, Ratio420), rapid.IntRange(60, 95).Draw(t, "quality")))
+			for range 3 { // the second time from memory
+				planes, changed := checks(r, 160, 160, Ratio420), plate.Static().NewUnits()
+				tone, other := uint8(r.Uint32()), uint8(r.Uint32())
+				for i, v := range planes.Y {
+					planes.Y[i] = tone
+					if v != 0 {
+						planes.Y[i] = other
+					}
+				}
+				changed.Mark(image.Rect(0, 0, 160, 160))
+				for range 2 {
+					if !bytes.Equal(plate.Append(nil, planes, changed), plate.Encoder().Encode(nil, planes)) {
+						t.Fatal("spliced and unspliced files differ")
+					}
+				}
+			}
+		})
+	})
+
 	t.Run("APosterOfFullSizeIsSplicedToo", func(t *testing.T) {
 		t.Parallel()
 		for _, ratio := range []Ratio{Ratio420, Ratio444} {
@@ -143,6 +167,7 @@ func TestAllocations(t *testing.T) {
 		static, person, changed := poster(Ratio420)
 		plate := must(NewPlate(static, 85, person))
 		dst := make([]byte, 0, 1<<20)
+		plate.Append(dst, person, changed) // remembers what comes often
 		if n := testing.AllocsPerRun(20, func() { plate.Append(dst, person, changed) }); n != 0 {
 			t.Errorf("%v allocations for a file", n)
 		}

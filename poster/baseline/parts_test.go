@@ -324,3 +324,57 @@ func same(t failing, a, b *Planes) {
 		}
 	}
 }
+
+func TestFormsAreKept(t *testing.T) {
+	t.Parallel()
+	plate := must(NewPlate(NewPlanes(48, 48, Ratio420), 85))
+	planes, changed := plate.Static().Clone(), plate.Static().NewUnits()
+	for i := range planes.Y {
+		planes.Y[i] = uint8(255 * ((i%48/6 + i/48/6) & 1))
+	}
+	changed.Mark(image.Rect(0, 0, 48, 48))
+	plate.Append(nil, planes, changed)
+	kept := 0
+	for i := range plate.forms.slots {
+		if plate.forms.slots[i].Load() != nil {
+			kept++
+		}
+	}
+	if kept < 8 || kept > 16 { // four ways to lie across, four down, in two colourings that are each other's
+		t.Errorf("%d of 16 blocks are remembered", kept)
+	}
+}
+
+func TestForms(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		tones := [3]uint8{rapid.Byte().Draw(t, "first"), rapid.Byte().Draw(t, "other"), rapid.Byte().Draw(t, "third")}
+		pattern := rapid.Uint64().Draw(t, "pattern") &^ 1
+		odd := rapid.IntRange(1, 100).Draw(t, "odd one")
+		var rows [8]uint64
+		seen := map[uint8]bool{}
+		for i := range 64 {
+			v := tones[pattern>>i&1]
+			if i == odd {
+				v = tones[2]
+			}
+			seen[v] = true
+			rows[i/8] |= uint64(v) << (i % 8 * 8)
+		}
+		var k formKey
+		if got := k.key(&rows, 1); got != (len(seen) <= 2) {
+			t.Fatalf("%d tones: %v", len(seen), got)
+		} else if !got {
+			return
+		}
+		for i := range 64 { // the key says all there is
+			v := k.first
+			if k.dark>>i&1 != 0 {
+				v ^= k.other
+			}
+			if v != uint8(rows[i/8]>>(i%8*8)) {
+				t.Fatalf("sample %d is taken for %d", i, v)
+			}
+		}
+	})
+}

@@ -78,8 +78,20 @@ func (w *writer) finish() {
 	}
 }
 
-// copyBits writes bits from..to of a scan that has eight bytes to spare behind it.
+// copyBits writes bits from..to of a scan that has nine bytes to spare behind it.
 func (w *writer) copyBits(scan []byte, from, to uint32) {
+	if to-from >= longCopy { // whole words, once what is written ends with a byte
+		if n := uint32(w.free & 7); n > 0 {
+			w.put(uint64(binary.BigEndian.Uint16(scan[from>>3:])<<(from&7)>>(16-n)), int(n))
+			from += n
+		}
+		w.settle()
+		left := from & 7
+		for ; to-from >= 64; from += 64 {
+			at := from >> 3
+			w.word(binary.BigEndian.Uint64(scan[at:])<<left | uint64(scan[at+8])>>(8-left))
+		}
+	}
 	for from < to {
 		n := min(to-from, 56)
 		v := binary.BigEndian.Uint64(scan[from>>3:]) << (from & 7) >> (64 - n)
@@ -87,6 +99,9 @@ func (w *writer) copyBits(scan []byte, from, to uint32) {
 		from += n
 	}
 }
+
+// longCopy is from how many bits on it pays to write whole words.
+const longCopy = 512
 
 // magnitude gives how many bits tell a value and what they say (T.81, F.1.2.1).
 func magnitude(v int32) (size int, low uint32) {

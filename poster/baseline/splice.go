@@ -94,7 +94,7 @@ func (s *splicer) unit(unit, ux, uy int, same uint) {
 			continue
 		}
 		load(s.now.plane[slot.part], s.now.at(ux, uy, slot), s.now.stride[slot.part], &rows)
-		s.dc[slot.part] = p.encoder.block(&s.w, kind(slot.part), &rows, before)
+		s.dc[slot.part] = p.forms.block(p.encoder, &s.w, kind(slot.part), &rows, before)
 	}
 }
 
