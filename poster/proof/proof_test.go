@@ -19,13 +19,13 @@ import (
 // good is a poster as they should be: 8 pixels a module, nothing over the code.
 func good() poster.Template {
 	return poster.Template{
-		Width: 1080, Height: 1500, Background: "#C0562B", LinkLength: 42,
+		Width: 1080, Height: 480, Background: "#C0562B", LinkLength: 42,
 		Layers: []poster.Layer{
-			{Rect: &poster.Rect{X: 40, Y: 1080, Width: 1000, Height: 380, Color: "#FFFFFF", Radius: 32}},
-			{Avatar: &poster.Avatar{X: 80, Y: 1120, Size: 140}},
-			{Text: &poster.Text{Value: "{{nickname}}", X: 250, Y: 1140, Size: 46, MaxWidth: 420}},
-			{Text: &poster.Text{Value: "邀请码 {{code}}", X: 250, Y: 1210, Size: 30, MaxWidth: 420}},
-			{QR: &poster.QR{X: 704, Y: 1120, Size: 296}},
+			{Rect: &poster.Rect{X: 40, Y: 60, Width: 1000, Height: 380, Color: "#FFFFFF", Radius: 32}},
+			{Avatar: &poster.Avatar{X: 80, Y: 96, Size: 140}},
+			{Text: &poster.Text{Value: "{{nickname}}", X: 250, Y: 116, Size: 46, MaxWidth: 420}},
+			{Text: &poster.Text{Value: "邀请码 {{code}}", X: 250, Y: 186, Size: 30, MaxWidth: 420}},
+			{QR: &poster.QR{X: 704, Y: 96, Size: 296}},
 		},
 	}
 }
@@ -81,26 +81,27 @@ func TestProof(t *testing.T) {
 		"SmallModules": {"make the code", func(t *poster.Template) {
 			t.LinkLength, t.Layers[4].QR.Size, t.Layers[4].QR.Level = 60, 4*41, "L"
 		}},
-		"ALevelTooHigh": {"take level M", func(t *poster.Template) {
-			t.LinkLength, t.Layers[4].QR.Size, t.Layers[4].QR.Level = 60, 4*45, "Q"
+		"ALevelTooHigh": {"take level ", func(t *poster.Template) {
+			t.LinkLength, t.Layers[4].QR.Size, t.Layers[4].QR.Level = 100, 4*65, "H"
 		}},
 		"ACardOverACorner": {"move layers[5], which lies over it", func(t *poster.Template) {
-			t.Layers = append(t.Layers, poster.Layer{Rect: &poster.Rect{X: 730, Y: 1150, Width: 60, Height: 60, Color: "#C0562B"}})
+			t.Layers = append(t.Layers, poster.Layer{Rect: &poster.Rect{X: 730, Y: 126, Width: 60, Height: 60, Color: "#C0562B"}})
 		}},
 		"AVeilOverAllOfIt": {"move layers[6], which lies over it", func(t *poster.Template) {
 			t.Layers = append(t.Layers, t.Layers[0])
 			t.Layers[5] = poster.Layer{Rect: &poster.Rect{X: 0, Y: 0, Width: 50, Height: 50, Color: "#000000"}}
-			t.Layers = append(t.Layers, poster.Layer{Rect: &poster.Rect{X: 700, Y: 1100, Width: 320, Height: 320, Color: "#FFFFFFFA"}})
+			t.Layers = append(t.Layers, poster.Layer{Rect: &poster.Rect{X: 700, Y: 76, Width: 320, Height: 320, Color: "#FFFFFFFA"}})
 		}},
 		"TooBigALogo": {"move layers[5], which lies over it", func(t *poster.Template) {
 			t.Layers[4].QR.Level, t.LinkLength = "Q", 32
-			t.Layers = append(t.Layers, poster.Layer{Image: &poster.Image{Source: "logo.png", X: 704 + 84, Y: 1120 + 84, Width: 128}})
+			t.Layers = append(t.Layers, poster.Layer{Image: &poster.Image{Source: "logo.png", X: 704 + 84, Y: 96 + 84, Width: 128}})
 		}},
 		"TheNameOverIt": {"(first for long name); move layers[5], which lies over it", func(t *poster.Template) {
-			t.Layers = append(t.Layers, poster.Layer{Text: &poster.Text{Value: "{{nickname}}", X: 200, Y: 1220, Size: 72, Weight: "bold", MaxWidth: 800}})
+			t.Layers = append(t.Layers, poster.Layer{Text: &poster.Text{Value: "{{nickname}}", X: 200, Y: 196, Size: 72, Weight: "bold", MaxWidth: 800}})
 		}},
 	} {
 		t.Run(name+"IsRefusedAndSaysWhatToChange", func(t *testing.T) {
+			t.Parallel()
 			template := good()
 			spoil.how(&template)
 			if problems := poster.Check(template); len(problems) > 0 {
@@ -151,7 +152,7 @@ func TestProof(t *testing.T) {
 	t.Run("ALogoAndTwoCodesAreFine", func(t *testing.T) {
 		template := good()
 		template.Layers = append(template.Layers,
-			poster.Layer{QR: &poster.QR{X: 96, Y: 96, Size: 45 * 8, Level: "Q", Logo: "logo.png", Dark: "#4A148C", Light: "#FFF8E1"}})
+			poster.Layer{QR: &poster.QR{X: 96, Y: 96, Size: 45 * 7, Level: "Q", Logo: "logo.png", Dark: "#4A148C", Light: "#FFF8E1"}})
 		p := proved(t, template)
 		if err := p.Err(); err != nil || len(p.Rows) != 10 || p.Rows[9].Layer != 5 {
 			t.Errorf("%d rows, %v", len(p.Rows), err)
