@@ -65,12 +65,14 @@ func (f *jpegForm) sheet() *jpegSheet {
 }
 
 // append appends a person's poster.
-func (f *jpegForm) append(dst []byte, person *Person) ([]byte, error) {
+func (f *jpegForm) append(dst []byte, person Person) ([]byte, error) {
 	if err := f.make(); err != nil {
 		return dst, err
 	}
 	s := f.sheets.Get().(*jpegSheet) //nolint:forcetypeassert // nothing else is pooled
-	err := f.press.paint(&s.brush, s, person)
+	s.brush.person = person
+	err := f.press.paint(&s.brush, s, &s.brush.person)
+	s.brush.person = Person{}
 	if err == nil {
 		dst = f.plate.Append(dst, s.Planes, s.changed)
 	}

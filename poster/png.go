@@ -107,12 +107,14 @@ func clone(m *image.RGBA) *image.RGBA {
 }
 
 // append appends a person's poster.
-func (f *pngForm) append(dst []byte, person *Person) ([]byte, error) {
+func (f *pngForm) append(dst []byte, person Person) ([]byte, error) {
 	if err := f.make(); err != nil {
 		return dst, err
 	}
 	s := f.sheets.Get().(*pngSheet) //nolint:forcetypeassert // nothing else is pooled
-	err := f.press.paint(&s.brush, s, person)
+	s.brush.person = person
+	err := f.press.paint(&s.brush, s, &s.brush.person)
+	s.brush.person = Person{}
 	if err == nil {
 		dst = f.plate.Append(dst, s.img)
 	}

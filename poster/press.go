@@ -52,6 +52,7 @@ type painter struct {
 	name  []byte
 
 	// Of the person whose poster it is:
+	person  Person
 	hashed  bool
 	sum     [32]byte    // of the picture's file
 	decoded bool        // the picture has been looked at
@@ -75,7 +76,10 @@ func Compile(t Template, assets Assets) (*Press, error) {
 	p.files.New = func() any { return new([]byte) }
 
 	brush := &painter{types: fonts.borrow(), cache: p.cache}
-	defer fonts.giveBack(brush.types)
+	defer func() {
+		brush.types.arenas = arenas{} // layers keep what is in them
+		fonts.giveBack(brush.types)
+	}()
 	base, err := p.lay(&t, assets, brush)
 	if err != nil {
 		return nil, err
@@ -168,9 +172,9 @@ func (p *Press) Append(dst []byte, format string, person Person) ([]byte, error)
 	}
 	switch format {
 	case "jpeg":
-		return p.jpeg.append(dst, &person)
+		return p.jpeg.append(dst, person)
 	case "png":
-		return p.png.append(dst, &person)
+		return p.png.append(dst, person)
 	}
 	return dst, fault.New(fault.Unsupported, "posters are printed as jpeg or png, not as %q", format)
 }
@@ -178,6 +182,7 @@ func (p *Press) Append(dst []byte, format string, person Person) ([]byte, error)
 // paint draws the layers that are drawn for every poster. Without a person it draws the static ones alone.
 func (p *Press) paint(brush *painter, to canvas, person *Person) error {
 	brush.types = p.fonts.borrow()
+	brush.types.reset()
 	brush.hashed, brush.decoded, brush.picture = false, false, nil
 	defer p.fonts.giveBack(brush.types)
 	for _, l := range p.layers {
