@@ -65,7 +65,7 @@ func (a *avatarLayer) portray(p *painter, person *Person) {
 	if len(person.Avatar) > 0 && p.portray(from, person) {
 		return
 	}
-	first, ok := initial(p.types.clusters(p.types.clean(person.Nickname), heavyOrder[:], 0))
+	first, ok := initial(p.types.fonts.clusters(&p.types.seg, clean(person.Nickname, asName), heavyOrder[:], 0))
 	if !ok {
 		first = cluster{}
 	}

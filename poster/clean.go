@@ -40,15 +40,12 @@ const (
 
 // clean makes text from outside safe to draw: what cannot be seen, changes the direction of its surroundings or
 // piles up without end is left out. What is longer than maxRunes ends in an ellipsis.
-func clean(s string, as purpose) []rune { return appendClean(nil, s, as) }
-
-// appendClean is clean into memory that is there: as many characters as s has bytes, and one more.
-func appendClean(to []rune, s string, as purpose) []rune {
+func clean(s string, as purpose) []rune {
 	cut := len(s) > maxBytes
 	if cut {
 		s = strings.ToValidUTF8(s[:maxBytes], "")
 	}
-	c := cleaner{as: as, kept: to}
+	c := cleaner{as: as}
 	for _, r := range norm.NFC.String(s) {
 		if len(c.kept) >= maxRunes {
 			cut = true

@@ -21,13 +21,12 @@ func (c cluster) isSpace() bool { return !c.feed && len(c.runes) == 1 && unicode
 
 // clusters cuts cleaned text into characters and finds a font for each. What no font has is replaced by its letter and
 // marks one by one, as for Ǡ, or by its plain form, as for 𝓐, or else left out: an empty box helps nobody.
-func (ts *typesetter) clusters(text []rune, order []faceID, value int) []cluster {
+func (s *fontSet) clusters(seg *segmenter.Segmenter, text []rune, order []faceID, value int) []cluster {
 	if len(text) == 0 {
 		return nil
 	}
-	s := ts.fonts
-	found := ts.arenas.clusters.take(len(text))
-	for _, runes := range s.graphemes(&ts.seg, text, ts.texts.take(len(text))) {
+	found := make([]cluster, 0, len(text))
+	for _, runes := range s.graphemes(seg, text) {
 		if runes[0] == '\n' {
 			found = append(found, cluster{runes: runes[:1], value: value, feed: true})
 			continue
@@ -67,10 +66,11 @@ func tidy(name []cluster) []cluster {
 	return kept
 }
 
-// graphemes cuts text into characters as readers see them and appends them to cut. The segmenter forgets to join an emoji with a skin tone
+// graphemes cuts text into characters as readers see them. The segmenter forgets to join an emoji with a skin tone
 // to what follows its joiner when another emoji stands before it (rule GB11 of UAX 29), so this does.
-func (s *fontSet) graphemes(seg *segmenter.Segmenter, text []rune, cut [][]rune) [][]rune {
+func (s *fontSet) graphemes(seg *segmenter.Segmenter, text []rune) [][]rune {
 	seg.Init(text)
+	var cut [][]rune
 	for iter := seg.GraphemeIterator(); iter.Next(); {
 		g := iter.Grapheme()
 		if last := len(cut) - 1; last >= 0 && text[g.Offset-1] == zeroWidthJoiner &&

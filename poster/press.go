@@ -76,10 +76,7 @@ func Compile(t Template, assets Assets) (*Press, error) {
 	p.files.New = func() any { return new([]byte) }
 
 	brush := &painter{types: fonts.borrow(), cache: p.cache}
-	defer func() {
-		brush.types.arenas = arenas{} // layers keep what is in them
-		fonts.giveBack(brush.types)
-	}()
+	defer fonts.giveBack(brush.types)
 	base, err := p.lay(&t, assets, brush)
 	if err != nil {
 		return nil, err
@@ -182,7 +179,6 @@ func (p *Press) Append(dst []byte, format string, person Person) ([]byte, error)
 // paint draws the layers that are drawn for every poster. Without a person it draws the static ones alone.
 func (p *Press) paint(brush *painter, to canvas, person *Person) error {
 	brush.types = p.fonts.borrow()
-	brush.types.reset()
 	brush.hashed, brush.decoded, brush.picture = false, false, nil
 	defer p.fonts.giveBack(brush.types)
 	for _, l := range p.layers {

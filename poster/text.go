@@ -41,10 +41,6 @@ type typesetter struct {
 	seg     segmenter.Segmenter
 	shaper  shaping.HarfbuzzShaper
 	scratch scratch
-	arenas
-	whole   bool // every text is shaped as one
-	pairs   map[pairKey]letter
-	letters []letter
 }
 
 func newTypesetter(fonts *fontSet) *typesetter {
@@ -66,7 +62,7 @@ type setting struct {
 
 // dots are the clusters of an ellipsis.
 func (ts *typesetter) dots(s setting) []cluster {
-	return ts.clusters([]rune{ellipsis}, s.order, 0)
+	return ts.fonts.clusters(&ts.seg, []rune{ellipsis}, s.order, 0)
 }
 
 // chinese chooses the forms of hanzi that differ between countries.
@@ -74,19 +70,15 @@ var chinese = language.NewLanguage("zh-Hans")
 
 // shape lays clusters out from left to right. Every font here is for scripts that run that way.
 func (ts *typesetter) shape(clusters []cluster, size float64) line {
-	runes := 0
-	for _, c := range clusters {
-		runes += len(c.runes)
-	}
-	text := ts.runes.take(runes)
-	owner := ts.owners.take(runes) // cluster of each rune
+	text := make([]rune, 0, len(clusters)+8)
+	owner := make([]int, 0, len(clusters)+8) // cluster of each rune
 	for i, c := range clusters {
 		text = append(text, c.runes...)
 		for range c.runes {
 			owner = append(owner, i)
 		}
 	}
-	l := line{glyphs: ts.glyphs.take(len(text)), advances: ts.advances.filled(len(clusters))}
+	l := line{glyphs: make([]glyph, 0, len(text)), advances: make([]fixed.Int26_6, len(clusters))}
 	for first, start := 0, 0; first < len(clusters); {
 		if clusters[first].feed {
 			first++
@@ -97,17 +89,10 @@ func (ts *typesetter) shape(clusters []cluster, size float64) line {
 			end += len(clusters[last].runes)
 			last++
 		}
-		if c := clusters[first]; c.face.isOwn() || ts.whole || !ts.fromPairs(&l, clusters, first, last, scaled(c.face, size)) {
-			ts.shapeRun(&l, text, owner, start, end, c, size)
-		}
+		ts.shapeRun(&l, text, owner, start, end, clusters[first], size)
 		first, start = last, end
 	}
 	return l
-}
-
-// scaled is the size in which an embedded font is asked for letters of that size.
-func scaled(face faceID, size float64) fixed.Int26_6 {
-	return fixed.Int26_6(math.Round(size * faceScale[face] * 64))
 }
 
 // shapeRun adds the glyphs of text[start:end], which share a font and a script, to the line.
@@ -120,7 +105,7 @@ func (ts *typesetter) shapeRun(l *line, text []rune, owner []int, start, end int
 		Text: text, RunStart: start, RunEnd: end,
 		Direction: di.DirectionLTR,
 		Face:      ts.faces[c.face],
-		Size:      scaled(c.face, size),
+		Size:      fixed.Int26_6(math.Round(size * faceScale[c.face] * 64)),
 		Script:    c.script,
 		Language:  chinese,
 	})
@@ -193,7 +178,7 @@ func (ts *typesetter) cut(clusters []cluster, full line, dots []cluster, from, t
 		if keep > 0 && clusters[from+keep-1].isSpace() {
 			continue
 		}
-		short := ts.arenas.clusters.take(len(clusters) + len(dots))
+		short := make([]cluster, 0, len(clusters)+1)
 		short = append(short, clusters[:from+keep]...)
 		short = append(short, dots...)
 		short = append(short, clusters[to:]...)

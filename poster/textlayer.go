@@ -41,7 +41,7 @@ func newTextLayer(t *Text, canvas int, types *typesetter, own faceID) *textLayer
 	for _, p := range parts(t.Value) {
 		made := piece{variable: p.variable}
 		if p.variable == "" {
-			made.clusters = types.clusters(clean(p.literal, l.literal()), l.order, 0)
+			made.clusters = types.fonts.clusters(&types.seg, clean(p.literal, l.literal()), l.order, 0)
 		}
 		l.pieces = append(l.pieces, made)
 	}
@@ -88,7 +88,7 @@ func (t *textLayer) start(lines []line, i int) (x, y int) {
 
 // set lays the text out for a person.
 func (t *textLayer) set(types *typesetter, person *Person) []line {
-	clusters := types.arenas.clusters.take(64) // few have more
+	var clusters []cluster
 	for i, p := range t.pieces {
 		found := p.clusters
 		if p.variable != "" {
@@ -100,13 +100,13 @@ func (t *textLayer) set(types *typesetter, person *Person) []line {
 	if n := t.text.lines(); n > 1 {
 		return types.flow(s, n)
 	}
-	return append(types.lines.take(1), types.set(s))
+	return []line{types.set(s)}
 }
 
 // value is a variable's for a person. A name that is missing or of which nothing can be drawn is "friend".
 func (t *textLayer) value(types *typesetter, variable string, number int, person *Person) []cluster {
 	find := func(s string) []cluster {
-		return tidy(types.clusters(types.clean(s), t.order, number))
+		return tidy(types.fonts.clusters(&types.seg, clean(s, asName), t.order, number))
 	}
 	switch variable {
 	case varCode:
