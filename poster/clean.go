@@ -40,14 +40,17 @@ const (
 
 // clean makes text from outside safe to draw: what cannot be seen, changes the direction of its surroundings or
 // piles up without end is left out. What is longer than maxRunes ends in an ellipsis.
-func clean(s string, as purpose) []rune {
+func clean(s string, as purpose) []rune { return appendClean(nil, s, as) }
+
+// appendClean adds what clean makes of a text.
+func appendClean(to []rune, s string, as purpose) []rune {
 	cut := len(s) > maxBytes
 	if cut {
 		s = strings.ToValidUTF8(s[:maxBytes], "")
 	}
-	c := cleaner{as: as}
+	c := cleaner{as: as, kept: to, first: len(to)}
 	for _, r := range norm.NFC.String(s) {
-		if len(c.kept) >= maxRunes {
+		if len(c.kept)-c.first >= maxRunes {
 			cut = true
 			break
 		}
@@ -55,11 +58,11 @@ func clean(s string, as purpose) []rune {
 	}
 	kept := c.kept
 	if as == asName {
-		for len(kept) > 0 && kept[len(kept)-1] == ' ' {
+		for len(kept) > c.first && kept[len(kept)-1] == ' ' {
 			kept = kept[:len(kept)-1]
 		}
 	}
-	if cut && len(kept) > 0 {
+	if cut && len(kept) > c.first {
 		kept = append(kept, ellipsis)
 	}
 	return kept
@@ -69,6 +72,7 @@ func clean(s string, as purpose) []rune {
 type cleaner struct {
 	as                   purpose
 	kept                 []rune
+	first                int  // of them that is this text's
 	base                 rune // the last character that stands on its own
 	marks, joiners, tags int  // on that one
 }
@@ -85,7 +89,7 @@ func (c *cleaner) add(r rune) {
 		if c.as == asName || r < ' ' || r == '\u0085' || r == '\u2028' || r == '\u2029' {
 			r = ' '
 		}
-		if c.as == asName && (len(c.kept) == 0 || c.kept[len(c.kept)-1] == ' ') {
+		if c.as == asName && (len(c.kept) == c.first || c.kept[len(c.kept)-1] == ' ') {
 			return
 		}
 		c.start(r)
@@ -116,7 +120,7 @@ func (c *cleaner) add(r rune) {
 
 // start keeps a character that stands on its own. Joined emoji count as one, so that their joiners stay bounded.
 func (c *cleaner) start(r rune) {
-	joined := len(c.kept) > 0 && c.kept[len(c.kept)-1] == zeroWidthJoiner
+	joined := len(c.kept) > c.first && c.kept[len(c.kept)-1] == zeroWidthJoiner
 	if !joined {
 		c.joiners = 0
 	}

@@ -22,14 +22,16 @@ func (c cluster) isSpace() bool { return !c.feed && len(c.runes) == 1 && unicode
 // clusters cuts cleaned text into characters and finds a font for each. What no font has is replaced by its letter and
 // marks one by one, as for Ǡ, or by its plain form, as for 𝓐, or else left out: an empty box helps nobody.
 func (s *fontSet) clusters(seg *segmenter.Segmenter, text []rune, order []faceID, value int) []cluster {
-	if len(text) == 0 {
-		return nil
-	}
-	found := make([]cluster, 0, len(text))
-	for _, runes := range s.graphemes(seg, text) {
+	return s.appendClusters(nil, seg, text, order, value)
+}
+
+// appendClusters adds what clusters finds.
+func (s *fontSet) appendClusters(to []cluster, seg *segmenter.Segmenter, text []rune, order []faceID, value int) []cluster {
+	first := len(to)
+	add := func(runes []rune) {
 		if runes[0] == '\n' {
-			found = append(found, cluster{runes: runes[:1], value: value, feed: true})
-			continue
+			to = append(to, cluster{runes: runes[:1], value: value, feed: true})
+			return
 		}
 		face, drawn, ok := s.choose(runes, order)
 		if !ok {
@@ -39,16 +41,36 @@ func (s *fontSet) clusters(seg *segmenter.Segmenter, text []rune, order []faceID
 				}
 			}
 			if !ok {
-				continue
+				return
 			}
 		}
 		script := language.LookupScript(drawn[0])
-		if !script.Strong() && len(found) > 0 {
-			script = found[len(found)-1].script
+		if !script.Strong() && len(to) > first {
+			script = to[len(to)-1].script
 		}
-		found = append(found, cluster{runes: drawn, face: face, script: script, value: value})
+		to = append(to, cluster{runes: drawn, face: face, script: script, value: value})
 	}
-	return found
+	if standAlone(text) {
+		for i := range text {
+			add(text[i : i+1])
+		}
+		return to
+	}
+	for _, runes := range s.graphemes(seg, text) {
+		add(runes)
+	}
+	return to
+}
+
+// standAlone says whether every character of a text is one for the reader too.
+func standAlone(text []rune) bool {
+	for _, r := range text {
+		picture := r >= 0x1f300 && r <= 0x1faff && (r < 0x1f3fb || r > 0x1f3ff)
+		if r != '\n' && !isPlain(r) && !picture {
+			return false
+		}
+	}
+	return true
 }
 
 // tidy closes the gaps that characters without a font left: no spaces at the ends, one between words.

@@ -58,6 +58,7 @@ const maxOwnFonts = 4
 type fontSet struct {
 	fonts       [faceCount]*font.Font
 	typesetters *sync.Pool // of *typesetter
+	pairs       *pairs     // of the embedded fonts
 
 	own      []*typeface.Font // the template's own
 	ownNames []string
@@ -66,6 +67,7 @@ type fontSet struct {
 func (s *fontSet) borrow() *typesetter {
 	if ts, ok := s.typesetters.Get().(*typesetter); ok {
 		ts.fonts = s
+		ts.memory.reset()
 		return ts
 	}
 	return newTypesetter(s)
@@ -146,7 +148,7 @@ func (s *fontSet) giveBack(ts *typesetter) {
 
 // loadFonts parses the embedded fonts when the first press is compiled: programs that print nothing do not pay.
 var loadFonts = sync.OnceValues(func() (*fontSet, error) {
-	set := &fontSet{typesetters: &sync.Pool{}}
+	set := &fontSet{typesetters: &sync.Pool{}, pairs: &pairs{}}
 	for id, name := range fontNames {
 		file, err := fontFiles.ReadFile(name)
 		if err != nil {

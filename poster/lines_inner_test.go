@@ -28,7 +28,7 @@ func laid(types *typesetter, text Text, name string) []string {
 		if p.variable == "" {
 			all = append(all, p.clusters...)
 		} else {
-			all = append(all, layer.value(types, p.variable, i+1, &person)...)
+			all = layer.value(types, all, p.variable, i+1, &person)
 		}
 	}
 	s := setting{clusters: all, order: layer.order, size: text.Size, limit: layer.room, shorten: layer.shorten}

@@ -3,6 +3,8 @@ package poster
 import (
 	"image"
 	"math"
+	"slices"
+	"sync"
 
 	"github.com/go-text/typesetting/di"
 	"github.com/go-text/typesetting/font"
@@ -41,6 +43,7 @@ type typesetter struct {
 	seg     segmenter.Segmenter
 	shaper  shaping.HarfbuzzShaper
 	scratch scratch
+	memory  memory
 }
 
 func newTypesetter(fonts *fontSet) *typesetter {
@@ -68,82 +71,227 @@ func (ts *typesetter) dots(s setting) []cluster {
 // chinese chooses the forms of hanzi that differ between countries.
 var chinese = language.NewLanguage("zh-Hans")
 
-// shape lays clusters out from left to right. Every font here is for scripts that run that way.
-func (ts *typesetter) shape(clusters []cluster, size float64) line {
-	text := make([]rune, 0, len(clusters)+8)
-	owner := make([]int, 0, len(clusters)+8) // cluster of each rune
-	for i, c := range clusters {
-		text = append(text, c.runes...)
-		for range c.runes {
-			owner = append(owner, i)
-		}
+// memory is what texts are laid out in. What lies in it is good until the next text is set.
+type memory struct {
+	runes    []rune
+	clusters []cluster
+	glyphs   []glyph
+	advances []fixed.Int26_6
+	lines    []line
+	text     []rune // of the line that is being shaped
+	owner    []int  // cluster of each of its characters
+}
+
+// keepMemory bounds what is kept for the next poster, in glyphs.
+const keepMemory = 1 << 14
+
+// reset makes room for another text.
+func (m *memory) reset() {
+	if cap(m.glyphs) > keepMemory || cap(m.runes) > keepMemory {
+		*m = memory{}
 	}
-	l := line{glyphs: make([]glyph, 0, len(text)), advances: make([]fixed.Int26_6, len(clusters))}
-	for first, start := 0, 0; first < len(clusters); {
+	m.runes, m.clusters, m.glyphs, m.advances, m.lines = m.runes[:0], m.clusters[:0], m.glyphs[:0], m.advances[:0], m.lines[:0]
+}
+
+// shape lays clusters out from left to right. Every font here is for scripts that run that way. The line lies in the
+// typesetter's memory.
+func (ts *typesetter) shape(clusters []cluster, size float64) line {
+	m := &ts.memory
+	glyphs, advances := len(m.glyphs), len(m.advances)
+	m.advances = slices.Grow(m.advances, len(clusters))[:advances+len(clusters)]
+	l := line{advances: m.advances[advances:]}
+	clear(l.advances)
+	for first := 0; first < len(clusters); {
 		if clusters[first].feed {
 			first++
 			continue
 		}
-		last, end := first, start
+		last := first + 1
 		for last < len(clusters) && clusters[last].face == clusters[first].face && clusters[last].script == clusters[first].script && !clusters[last].feed {
-			end += len(clusters[last].runes)
 			last++
 		}
-		ts.shapeRun(&l, text, owner, start, end, clusters[first], size)
-		first, start = last, end
+		switch {
+		case clusters[first].face.isOwn():
+			ts.shapeOwn(&l, clusters, first, last, size)
+		case !ts.shapePlain(&l, clusters, first, last, size):
+			ts.shapeRun(&l, clusters, first, last, size)
+		}
+		first = last
 	}
+	l.glyphs = m.glyphs[glyphs:len(m.glyphs):len(m.glyphs)]
 	return l
 }
 
-// shapeRun adds the glyphs of text[start:end], which share a font and a script, to the line.
-func (ts *typesetter) shapeRun(l *line, text []rune, owner []int, start, end int, c cluster, size float64) {
-	if c.face.isOwn() {
-		ts.shapeOwn(l, text, owner, start, end, c.face, size)
-		return
+// shapeRun adds the glyphs of clusters that share a font and a script to the line.
+func (ts *typesetter) shapeRun(l *line, clusters []cluster, first, last int, size float64) {
+	m, face := &ts.memory, clusters[first].face
+	m.text, m.owner = m.text[:0], m.owner[:0]
+	for i := first; i < last; i++ {
+		m.text = append(m.text, clusters[i].runes...)
+		for range clusters[i].runes {
+			m.owner = append(m.owner, i)
+		}
 	}
-	out := ts.shaper.ShapeNoExtents(shaping.Input{
-		Text: text, RunStart: start, RunEnd: end,
-		Direction: di.DirectionLTR,
-		Face:      ts.faces[c.face],
-		Size:      fixed.Int26_6(math.Round(size * faceScale[c.face] * 64)),
-		Script:    c.script,
-		Language:  chinese,
-	})
-	for _, g := range out.Glyphs {
+	scaled := fixed.Int26_6(math.Round(size * faceScale[face] * 64))
+	unit := float64(scaled) / float64(ts.faces[face].Upem()) / 64
+	scale := func(v fixed.Int26_6) fixed.Int26_6 { return fixed.Int26_6(math.Round(float64(v) * unit)) }
+	for _, g := range ts.shapeUnits(m.text, face, clusters[first].script).Glyphs {
 		if g.GlyphID == 0 { // the box of a missing character
 			continue
 		}
-		l.glyphs = append(l.glyphs, glyph{
-			face: c.face, id: g.GlyphID, size: out.Size,
-			x: l.width + g.XOffset, y: -g.YOffset,
+		m.glyphs = append(m.glyphs, glyph{
+			face: face, id: g.GlyphID, size: scaled,
+			x: l.width + scale(g.XOffset), y: -scale(g.YOffset),
 		})
-		l.width += g.Advance
-		if i := g.TextIndex(); i >= 0 && i < len(owner) {
-			l.advances[owner[i]] += g.Advance
+		advance := scale(g.Advance)
+		l.width += advance
+		if i := g.TextIndex(); i >= 0 && i < len(m.owner) {
+			l.advances[m.owner[i]] += advance
 		}
 	}
 }
 
-// shapeOwn adds the glyphs of text[start:end], characters of a template's own font, to the line.
-func (ts *typesetter) shapeOwn(l *line, text []rune, owner []int, start, end int, face faceID, size float64) {
-	own := ts.fonts.own[face-faceCount]
-	unit := math.Round(size*64) / float64(own.UnitsPerEm())
-	var before uint16
-	for i := start; i < end; i++ {
-		id, ok := own.Glyph(text[i])
-		if !ok {
-			continue
+// shapeUnits shapes text at the size at which a pixel is one of the font's units, for the shaper rounds sizes up to
+// whole pixels.
+func (ts *typesetter) shapeUnits(text []rune, face faceID, script language.Script) shaping.Output {
+	return ts.shaper.ShapeNoExtents(shaping.Input{
+		Text: text, RunEnd: len(text),
+		Direction: di.DirectionLTR,
+		Face:      ts.faces[face],
+		Size:      fixed.I(int(ts.faces[face].Upem())),
+		Script:    script,
+		Language:  chinese,
+	})
+}
+
+// shapePlain does what shapeRun does, for characters that nothing but kerning changes. It reports false for others.
+func (ts *typesetter) shapePlain(l *line, clusters []cluster, first, last int, size float64) bool {
+	for i := first; i < last; i++ {
+		if len(clusters[i].runes) != 1 || clusters[i].face != emoji && !isPlain(clusters[i].runes[0]) {
+			return false
 		}
-		if i > start {
-			kern := fixed.Int26_6(math.Round(float64(own.Kern(before, id)) * unit))
-			l.width += kern
-			l.advances[owner[i-1]] += kern
+	}
+	m, face := &ts.memory, clusters[first].face
+	scaled := fixed.Int26_6(math.Round(size * faceScale[face] * 64))
+	unit := float64(scaled) / float64(ts.faces[face].Upem())
+	glyphs, width := len(m.glyphs), l.width
+	for i := first; i < last; i++ {
+		p := pair{face: face, script: clusters[i].script, left: clusters[i].runes[0]}
+		if i+1 < last && kerns(p.left) && kerns(clusters[i+1].runes[0]) {
+			p.right = clusters[i+1].runes[0]
 		}
-		advance := fixed.Int26_6(math.Round(float64(own.Advance(id)) * unit))
-		l.glyphs = append(l.glyphs, glyph{face: face, id: font.GID(id), size: fixed.Int26_6(math.Round(size * 64)), x: l.width})
+		set := ts.letter(p)
+		if !set.plain {
+			m.glyphs, l.width = m.glyphs[:glyphs], width
+			clear(l.advances[first:last])
+			return false
+		}
+		advance := fixed.Int26_6(math.Round(float64(set.units) * unit))
+		m.glyphs = append(m.glyphs, glyph{face: face, id: set.id, size: scaled, x: l.width})
 		l.width += advance
-		l.advances[owner[i]] += advance
-		before = id
+		l.advances[i] = advance
+	}
+	return true
+}
+
+// isPlain says whether a character stands for itself whatever its neighbours are: no mark, no letter of a script that
+// joins its letters.
+func isPlain(r rune) bool {
+	switch {
+	case r < 0x2e80:
+		return r >= 0x20 && r <= 0x7e || r >= 0xa1 && r <= 0x2ff && r != 0xad || r >= 0x370 && r <= 0x482 || r >= 0x48a && r <= 0x52f ||
+			r >= 0x1e00 && r <= 0x1fff || r >= 0x2010 && r <= 0x2027 || r >= 0x2030 && r <= 0x205e || r >= 0x20a0 && r <= 0x20bf
+	case r <= 0x33ff:
+		return r <= 0x3029 || r >= 0x3030 && r <= 0x3096 || r >= 0x309b
+	}
+	return r <= 0x9fff || r >= 0xac00 && r <= 0xd7a3 || r >= 0xff01 && r <= 0xff9d || r >= 0x20000 && r <= 0x323af
+}
+
+// kerns says whether how a character is set may depend on its script and on its neighbour. Hanzi and emoji do not.
+func kerns(r rune) bool { return r < 0x2e80 }
+
+// pair is a character beside the next one, 0 for one that does not matter.
+type pair struct {
+	face        faceID
+	script      language.Script
+	left, right rune
+}
+
+// letter is how a pair's left one is set.
+type letter struct {
+	id    font.GID
+	units int16 // of its font, up to the right one
+	plain bool  // that is all there is to it
+}
+
+// maxPairs bounds the pairs that are remembered.
+const maxPairs = 1 << 15
+
+// pairs remembers how letters are set. Hanzi are not among them.
+type pairs struct {
+	mu    sync.RWMutex
+	known map[pair]letter
+}
+
+// letter finds out how a character is set.
+func (ts *typesetter) letter(p pair) letter {
+	if !kerns(p.left) {
+		id, ok := ts.faces[p.face].NominalGlyph(p.left)
+		return letter{id, int16(ts.faces[p.face].HorizontalAdvance(id)), ok}
+	}
+	all := ts.fonts.pairs
+	all.mu.RLock()
+	set, ok := all.known[p]
+	all.mu.RUnlock()
+	if ok {
+		return set
+	}
+	set = ts.askShaper(p)
+	all.mu.Lock()
+	defer all.mu.Unlock()
+	if all.known == nil || len(all.known) >= maxPairs {
+		all.known = make(map[pair]letter)
+	}
+	all.known[p] = set
+	return set
+}
+
+// askShaper sets a pair. It is plain when the right one is set as it would be alone.
+func (ts *typesetter) askShaper(p pair) letter {
+	text := []rune{p.left, p.right}
+	if p.right == 0 {
+		text = text[:1]
+	}
+	out := ts.shapeUnits(text, p.face, p.script).Glyphs
+	if len(out) != len(text) {
+		return letter{}
+	}
+	for i, g := range out {
+		alone := letter{g.GlyphID, int16(g.Advance.Round()), g.GlyphID != 0 && g.XOffset == 0 && g.YOffset == 0}
+		if !alone.plain || i == 1 && ts.letter(pair{p.face, p.script, p.right, 0}) != alone {
+			return letter{}
+		}
+	}
+	return letter{out[0].GlyphID, int16(out[0].Advance.Round()), true}
+}
+
+// shapeOwn adds the glyphs of clusters in one of the template's own fonts to the line.
+func (ts *typesetter) shapeOwn(l *line, clusters []cluster, first, last int, size float64) {
+	face := clusters[first].face
+	own := ts.fonts.own[face-faceCount]
+	scaled := fixed.Int26_6(math.Round(size * 64))
+	unit := float64(scaled) / float64(own.UnitsPerEm())
+	for i := first; i < last; i++ {
+		id, _ := own.Glyph(clusters[i].runes[0])
+		units := own.Advance(id)
+		if i+1 < last {
+			next, _ := own.Glyph(clusters[i+1].runes[0])
+			units += own.Kern(id, next)
+		}
+		advance := fixed.Int26_6(math.Round(float64(units) * unit))
+		ts.memory.glyphs = append(ts.memory.glyphs, glyph{face: face, id: font.GID(id), size: scaled, x: l.width})
+		l.width += advance
+		l.advances[i] = advance
 	}
 }
 

@@ -3,6 +3,7 @@ package poster
 import (
 	"image"
 	"math"
+	"slices"
 )
 
 // textLayer draws a text.
@@ -46,7 +47,9 @@ func newTextLayer(t *Text, canvas int, types *typesetter, own faceID) *textLayer
 		l.pieces = append(l.pieces, made)
 	}
 	if l.static() {
-		l.fixed = l.set(types, nil)
+		for _, set := range l.set(types, nil) {
+			l.fixed = append(l.fixed, line{glyphs: slices.Clone(set.glyphs), width: set.width})
+		}
 	}
 	return l
 }
@@ -86,38 +89,47 @@ func (t *textLayer) start(lines []line, i int) (x, y int) {
 	return align(t.text.Align, t.text.X, lines[i].width.Round()), t.text.Y + int(math.Round(top+t.text.Size*ascent))
 }
 
-// set lays the text out for a person.
+// set lays the text out for a person. The lines lie in the typesetter's memory.
 func (t *textLayer) set(types *typesetter, person *Person) []line {
-	var clusters []cluster
+	m := &types.memory
+	m.reset()
 	for i, p := range t.pieces {
-		found := p.clusters
-		if p.variable != "" {
-			found = t.value(types, p.variable, i+1, person)
+		if p.variable == "" {
+			m.clusters = append(m.clusters, p.clusters...)
+		} else {
+			m.clusters = t.value(types, m.clusters, p.variable, i+1, person)
 		}
-		clusters = append(clusters, found[:min(len(found), maxClusters-len(clusters))]...)
 	}
-	s := setting{clusters: clusters, order: t.order, size: t.text.Size, limit: t.room, shorten: t.shorten}
+	s := setting{clusters: m.clusters[:min(len(m.clusters), maxClusters)], order: t.order, size: t.text.Size, limit: t.room, shorten: t.shorten}
 	if n := t.text.lines(); n > 1 {
 		return types.flow(s, n)
 	}
-	return []line{types.set(s)}
+	m.lines = append(m.lines, types.set(s))
+	return m.lines
 }
 
-// value is a variable's for a person. A name that is missing or of which nothing can be drawn is "friend".
-func (t *textLayer) value(types *typesetter, variable string, number int, person *Person) []cluster {
-	find := func(s string) []cluster {
-		return tidy(types.fonts.clusters(&types.seg, clean(s, asName), t.order, number))
-	}
+// value adds a variable's for a person. A name that is missing or of which nothing can be drawn is "friend".
+func (t *textLayer) value(types *typesetter, to []cluster, variable string, number int, person *Person) []cluster {
+	said := person.Fields[variable]
 	switch variable {
 	case varCode:
-		return find(person.Code)
+		said = person.Code
 	case varLink:
-		return find(person.Link)
+		said = person.Link
 	case varNickname:
-		if name := find(person.Nickname); len(name) > 0 {
-			return name
-		}
-		return find(defaultNickname)
+		said = person.Nickname
 	}
-	return find(person.Fields[variable])
+	before := len(to)
+	if to = t.find(types, to, said, number); len(to) == before && variable == varNickname {
+		to = t.find(types, to, defaultNickname, number)
+	}
+	return to
+}
+
+// find adds the characters of a value.
+func (t *textLayer) find(types *typesetter, to []cluster, said string, number int) []cluster {
+	m, before, first := &types.memory, len(to), len(types.memory.runes)
+	m.runes = appendClean(m.runes, said, asName)
+	to = types.fonts.appendClusters(to, &types.seg, m.runes[first:], t.order, number)
+	return to[:before+len(tidy(to[before:]))]
 }
