@@ -24,6 +24,8 @@ type canvas interface {
 	mask(m *image.Alpha, at image.Point, clip image.Rectangle, k *ink)
 	// stamp lays a picture, moved by at, over what is there.
 	stamp(s *stamp, at image.Point, clip image.Rectangle)
+	// modules draws a code of so many pixels a module on a ground of one colour.
+	modules(code *modules, at image.Point, module int, dark, light *ink)
 	// form is how a portrait has to be made to be printed with its corner there, and print prints it.
 	form(at image.Point) form
 	print(p *portrait, at image.Point, m *image.Alpha)
@@ -125,6 +127,20 @@ func (c *rgbaCanvas) mask(m *image.Alpha, at image.Point, clip image.Rectangle, 
 func (c *rgbaCanvas) stamp(s *stamp, at image.Point, clip image.Rectangle) {
 	r := s.rgba.Rect.Add(at).Intersect(clip).Intersect(c.clip)
 	draw.Draw(c.img, r, s.rgba, r.Min.Sub(at), draw.Over)
+}
+
+func (c *rgbaCanvas) modules(code *modules, at image.Point, module int, dark, _ *ink) {
+	fillModules(c, code, at, module, dark)
+}
+
+// fillModules draws the dark modules, a run of them at a time.
+func fillModules(to canvas, code *modules, at image.Point, module int, dark *ink) {
+	for y := range code.size() {
+		for x, width := range code.runs(y) {
+			r := image.Rect(x, y, x+width, y+1)
+			to.fill(image.Rectangle{Min: r.Min.Mul(module).Add(at), Max: r.Max.Mul(module).Add(at)}, dark)
+		}
+	}
 }
 
 func (c *rgbaCanvas) form(image.Point) form { return form{} }

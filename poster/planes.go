@@ -345,6 +345,41 @@ func (c *planesCanvas) stampCells(s *stamp, r image.Rectangle, at image.Point, y
 	}
 }
 
+// modules draws a row of pixels for each row of modules and copies it, where no sample of chroma is half one module.
+func (c *planesCanvas) modules(code *modules, at image.Point, module int, dark, light *ink) {
+	n := code.size()
+	whole := square(at.X, at.Y, n*module)
+	cell := 1
+	if c.Ratio == baseline.Ratio420 {
+		cell = 2
+	}
+	if at.X%cell != 0 || at.Y%cell != 0 || module%cell != 0 || !whole.In(c.clip) || dark.alpha&light.alpha != 255 {
+		fillModules(c, code, at, module, dark)
+		return
+	}
+	paint := func(plane []uint8, stride, x, y, side int, dark, light uint8) {
+		if dark == light {
+			return // the ground's already
+		}
+		for v := range n {
+			at := (y+v*side)*stride + x
+			first := plane[at : at+n*side]
+			wash(first, light, 255)
+			for h, width := range code.runs(v) {
+				wash(first[h*side:(h+width)*side], dark, 255)
+			}
+			for range side - 1 {
+				at += stride
+				copy(plane[at:at+n*side], first)
+			}
+		}
+	}
+	paint(c.Y, c.YStride, at.X, at.Y, module, dark.y, light.y)
+	paint(c.Cb, c.CStride, at.X/cell, at.Y/cell, module/cell, dark.cb, light.cb)
+	paint(c.Cr, c.CStride, at.X/cell, at.Y/cell, module/cell, dark.cr, light.cr)
+	c.Pad(whole)
+}
+
 func (c *planesCanvas) form(at image.Point) form {
 	if c.Ratio == baseline.Ratio444 {
 		return form{chroma: chromaFull}

@@ -7,6 +7,7 @@ import (
 	"image/color"
 	"image/png"
 	"io"
+	"math/bits"
 	"strings"
 	"sync"
 
@@ -81,25 +82,37 @@ func (m *modules) size() int {
 	return m.matrix.Size()
 }
 
-func (m *modules) dark(x, y int) bool {
-	if m.bitmap != nil {
-		return m.bitmap[y][x]
-	}
-	return m.matrix.Dark(x, y)
-}
-
 // runs goes through the dark stretches of a row: where each begins and how many modules it has.
 func (m *modules) runs(y int) func(yield func(x, width int) bool) {
 	return func(yield func(x, width int) bool) {
+		if m.bitmap == nil {
+			runsOf(m.matrix.Row(y), yield)
+			return
+		}
 		for x, n := 0, m.size(); x < n; x++ {
 			start := x
-			for x < n && m.dark(x, y) {
+			for x < n && m.bitmap[y][x] {
 				x++
 			}
 			if x > start && !yield(start, x-start) {
 				return
 			}
 		}
+	}
+}
+
+// runsOf goes through the stretches of ones, from the lowest bit on.
+func runsOf(row uint64, yield func(x, width int) bool) {
+	for x := 0; row != 0; {
+		zeros := bits.TrailingZeros64(row)
+		row >>= zeros
+		x += zeros
+		ones := bits.TrailingZeros64(^row)
+		if !yield(x, ones) {
+			return
+		}
+		row >>= ones
+		x += ones
 	}
 }
 
@@ -191,12 +204,7 @@ func (q *qrLayer) draw(p *painter, to canvas, person *Person) error {
 	}
 	area := place(q.area, n, module)
 	to.touch(area)
-	for y := range n {
-		for x, width := range code.runs(y) {
-			r := image.Rect(x, y, x+width, y+1)
-			to.fill(image.Rectangle{Min: r.Min.Mul(module).Add(area.Min), Max: r.Max.Mul(module).Add(area.Min)}, q.dark)
-		}
-	}
+	to.modules(code, area.Min, module, q.dark, q.light)
 	if q.logo != nil {
 		q.drawLogo(to, area, hole(n)*module)
 	}
