@@ -43,7 +43,8 @@ func (a *app) validateCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "validate FILE…", Short: "Check campaign files without a server",
 		Long: "Prints every problem of every file with file:line:column, the field, what is wrong and what to write instead.\n" +
-			"Names the pictures and fonts that the campaign uses and that do not lie beside the file yet.",
+			"Names the pictures and fonts that the campaign uses and that do not lie beside the file yet; when all do, the poster\n" +
+			"is printed and read back as phones would, see `kfactor poster check`.",
 		Example: "  kfactor campaign validate spring.yaml autumn.yaml",
 		Args:    takesSome("FILE"), Annotations: map[string]string{noSettings: ""},
 		RunE: a.do(func(_ context.Context, files []string) error {
@@ -52,9 +53,13 @@ func (a *app) validateCommand() *cobra.Command {
 				d, _, err := a.readDefinition(file)
 				switch {
 				case err == nil:
-					fmt.Fprintf(a.stdout, "%s is right\n", file)
 					if absent := absentFiles(file, d); len(absent) > 0 {
+						fmt.Fprintf(a.stdout, "%s is right\n", file)
 						fmt.Fprintf(a.stdout, "%s: not beside the file yet: %s\n", file, strings.Join(absent, ", "))
+					} else if err := engine.Legible(d, 0, beside(file)); err != nil {
+						failed = a.printFields(file, err)
+					} else {
+						fmt.Fprintf(a.stdout, "%s is right\n", file)
 					}
 				case errors.Is(err, errReported):
 					failed = err

@@ -86,7 +86,7 @@ func (a *app) checkPosters(file string) error {
 	var failed error
 	for _, variant := range variants {
 		t := engine.PosterTemplate(d, variant)
-		t.LinkLength = max(t.LongestLink(), len(a.settings.Link(nil)+"/r/")+code.Length)
+		t.LinkLength = max(t.LongestLink(), a.linkBytes())
 		p, err := proof.Of(t, beside(file))
 		if err != nil {
 			return err
@@ -110,6 +110,9 @@ func (a *app) checkPosters(file string) error {
 	}
 	return failed
 }
+
+// linkBytes is how long the links in codes are.
+func (a *app) linkBytes() int { return len(a.settings.Link(nil)+"/r/") + code.Length }
 
 // printProof writes what was read, a line for each person and code.
 func (a *app) printProof(p *proof.Proof) error {
