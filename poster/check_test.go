@@ -3,9 +3,12 @@ package poster_test
 import (
 	"image"
 	"image/color"
+	"math"
 	"runtime"
 	"strings"
 	"testing"
+
+	"golang.org/x/image/font/gofont/goregular"
 
 	"kfactor/internal/fault"
 	"kfactor/poster"
@@ -47,6 +50,16 @@ func TestCheck(t *testing.T) {
 		"ATinyText":           {"layers[0].text.size", "8 to 512", func(t *poster.Template) { t.Layers[0].Text.Size = 2 }},
 		"AColourByName":       {"layers[0].text.color", "red", func(t *poster.Template) { t.Layers[0].Text.Color = "red" }},
 		"AnUnknownAlign":      {"layers[0].text.align", "justify", func(t *poster.Template) { t.Layers[0].Text.Align = "justify" }},
+		"TooManyLines":        {"layers[0].text.lines", "1 to 20", func(t *poster.Template) { t.Layers[0].Text.Lines = 21 }},
+		"LinesBelowTheEdge":   {"layers[0].text.lines", "fewer", func(t *poster.Template) { t.Layers[0].Text.Y, t.Layers[0].Text.Lines = 1200, 5 }},
+		"LinesOnEachOther":    {"layers[0].text.line_height", "0.8 to 3", func(t *poster.Template) { t.Layers[0].Text.LineHeight = 0.2 }},
+		"NoLineHeight":        {"layers[0].text.line_height", "0.8 to 3", func(t *poster.Template) { t.Layers[0].Text.LineHeight = math.NaN() }},
+		"AFatOutline":         {"layers[0].text.outline.width", "32", func(t *poster.Template) { t.Layers[0].Text.OutlineWidth = 33 }},
+		"AColourlessOutline":  {"layers[0].text.outline.color", "red", func(t *poster.Template) { t.Layers[0].Text.OutlineColor = "red" }},
+		"ADistantShadow":      {"layers[0].text.shadow.offset", "64", func(t *poster.Template) { t.Layers[0].Text.ShadowX = 65 }},
+		"AFoggyShadow":        {"layers[0].text.shadow.blur", "64", func(t *poster.Template) { t.Layers[0].Text.ShadowBlur = 65 }},
+		"AColourlessShadow":   {"layers[0].text.shadow.color", "grey", func(t *poster.Template) { t.Layers[0].Text.ShadowColor = "grey" }},
+		"APictureAsFont":      {"layers[0].text.font", ".ttf or .otf", func(t *poster.Template) { t.Layers[0].Text.Font = "brand.png" }},
 		"AQRTooSmall":         {"layers[1].qr.size", "make it at least 123", func(t *poster.Template) { t.Layers[1].QR.Size = 100 }},
 		"AQROutside":          {"layers[1].qr.at", "leaves", func(t *poster.Template) { t.Layers[1].QR.X = 600 }},
 		"AQRFarOutside":       {"layers[1].qr.at", "leaves", func(t *poster.Template) { t.Layers[1].QR.X = 1<<63 - 1 }},
@@ -171,6 +184,38 @@ func TestCompile(t *testing.T) {
 		}
 		if img := decode(t, printed(t, press, "png", lin())); distance(img.At(100, 700), color.Black) > 8 {
 			t.Errorf("the background is %v", img.At(100, 700))
+		}
+	})
+
+	t.Run("FontsAreAskedForOnceAndBounded", func(t *testing.T) {
+		template := poster.Template{Width: 800, Height: 400}
+		for _, name := range []string{"a.ttf", "b.otf", "a.ttf", "c.ttf", "d.ttf"} {
+			template.Layers = append(template.Layers, poster.Layer{Text: &poster.Text{Value: "{{nickname}}", Size: 20, Font: name}})
+		}
+		asked := map[string]int{}
+		give := func(name string) ([]byte, error) {
+			asked[name]++
+			return goregular.TTF, nil
+		}
+		if _, err := poster.Compile(template, give); err != nil || asked["a.ttf"] != 1 {
+			t.Errorf("%v, asked for %v", err, asked)
+		}
+		template.Layers = append(template.Layers, poster.Layer{Text: &poster.Text{Value: "x", Size: 20, Font: "e.ttf"}})
+		_, err := poster.Compile(template, give)
+		if fault.KindOf(err) != fault.TooLarge || !strings.Contains(err.Error(), "layers[5].text.font: e.ttf is one font too many") {
+			t.Errorf("got %v", err)
+		}
+		_, err = poster.Compile(template, func(string) ([]byte, error) { return make([]byte, 200<<20), nil })
+		if fault.KindOf(err) != fault.TooLarge || !strings.Contains(err.Error(), "layers[0].text.font: a.ttf has 200.0 MiB") {
+			t.Errorf("got %v", err)
+		}
+		_, err = poster.Compile(template, func(string) ([]byte, error) { return goregular.TTF[:9000], nil })
+		if fault.KindOf(err) != fault.Invalid || !strings.Contains(err.Error(), "layers[0].text.font: a.ttf: the font is broken") {
+			t.Errorf("got %v", err)
+		}
+		_, err = poster.Compile(template, nil)
+		if fault.KindOf(err) != fault.NotFound {
+			t.Errorf("got %v", err)
 		}
 	})
 

@@ -9,8 +9,8 @@ import (
 
 // effect is what is done to a glyph's shape before it is drawn. The zero effect is the glyph itself.
 type effect struct {
-	spread uint8 // how much wider it gets on every side, in eighths of a pixel
-	blur   uint8 // how far its edge fades, in pixels
+	spread uint16 // how much wider it gets on every side, in eighths of a pixel
+	blur   uint8  // how far its edge fades, in pixels
 }
 
 // cast is an effect drawn below a text, in a colour and at a distance.
@@ -29,7 +29,7 @@ func (t *Text) effects() []cast {
 		return nil
 	}
 	var all []cast
-	spread := uint8(math.Round(min(maxOutline, max(0, t.OutlineWidth)) * eighths))
+	spread := uint16(math.Round(min(maxOutline, max(0, t.OutlineWidth)) * eighths))
 	if t.ShadowColor != "" {
 		all = append(all, cast{
 			effect: effect{spread: spread, blur: uint8(min(maxBlur, max(0, t.ShadowBlur)))},
@@ -150,77 +150,87 @@ func (e effect) apply(mask *image.Alpha) *image.Alpha {
 }
 
 // widen grows a shape by so many pixels on every side, round at the corners: each pixel is covered as far as its
-// distance to the shape says. The distance is exact between the middles of pixels, and what an edge pixel is covered
-// by says how far from its middle the edge is.
+// distance to the shape says. That is the distance to the middle of the nearest pixel that the shape touches, and from
+// there to its edge as far as that pixel is covered.
 // Source: Felzenszwalb and Huttenlocher, Distance Transforms of Sampled Functions, 2012.
 func widen(mask *image.Alpha, by float32) *image.Alpha {
 	pad := int(math.Ceil(float64(by))) + 1
 	out := image.NewAlpha(mask.Rect.Inset(-pad))
 	w, h := out.Rect.Dx(), out.Rect.Dy()
-	far := float32(w*w + h*h)
-	field := make([]float32, w*h) // squared distances
-	for i := range field {
-		field[i] = far
+	inside := func(x, y int) uint8 {
+		if x -= pad; x < 0 || x >= mask.Rect.Dx() {
+			return 0
+		}
+		if y -= pad; y < 0 || y >= mask.Rect.Dy() {
+			return 0
+		}
+		return mask.Pix[y*mask.Stride+x]
 	}
-	for y := range mask.Rect.Dy() {
-		row := mask.Pix[y*mask.Stride:][:mask.Rect.Dx()]
-		for x, v := range row {
-			if v > 0 {
-				d := 0.5 - float32(v)/255
-				field[(y+pad)*w+x+pad] = d * max(d, 0)
+	// The nearest row of the shape in each column, from above and from below.
+	nearest := make([]int32, w*h)
+	const none = 1 << 14
+	for x := range w {
+		last := int32(-none)
+		for y := range h {
+			if inside(x, y) > 0 {
+				last = int32(y)
+			}
+			nearest[y*w+x] = last
+		}
+		last = none
+		for y := h - 1; y >= 0; y-- {
+			if inside(x, y) > 0 {
+				last = int32(y)
+			}
+			if last-int32(y) < int32(y)-nearest[y*w+x] {
+				nearest[y*w+x] = last
 			}
 		}
 	}
-	side := max(w, h)
-	t := transform{values: make([]float32, side), hulls: make([]int, side), bounds: make([]float32, side+1)}
-	for x := range w {
-		t.run(field[x:], w, h)
-	}
+	e := envelope{values: make([]float32, w), hulls: make([]int, w), bounds: make([]float32, w+1)}
 	for y := range h {
-		t.run(field[y*w:], 1, w)
-	}
-	for i, square := range field {
-		cover := by + 0.5 - float32(math.Sqrt(float64(square)))
-		out.Pix[i] = uint8(min(1, max(0, cover))*255 + 0.5)
+		for x := range w {
+			d := float32(nearest[y*w+x] - int32(y))
+			e.values[x] = d * d
+		}
+		e.build()
+		for x, at := 0, 0; x < w; x++ {
+			for e.bounds[at+1] < float32(x) {
+				at++
+			}
+			from := e.hulls[at]
+			dx := float32(x - from)
+			distance := float32(math.Sqrt(float64(e.values[from]+dx*dx))) + 0.5 - float32(inside(from, int(nearest[y*w+from])))/255
+			out.Pix[y*w+x] = uint8(min(1, max(0, by+0.5-distance))*255 + 0.5)
+		}
 	}
 	return out
 }
 
-// transform is scratch memory of the distance transform of a row or column.
-type transform struct {
+// envelope finds the lowest of the parabolas that stand on the values of a row: hulls are those that are lowest
+// somewhere, each from one of the bounds to the next.
+type envelope struct {
 	values []float32
 	hulls  []int
 	bounds []float32
 }
 
-// run replaces n values, stride apart, by the lower envelope of the parabolas that stand on them.
-func (t *transform) run(field []float32, stride, n int) {
-	for i := range n {
-		t.values[i] = field[i*stride]
-	}
+func (e *envelope) build() {
 	inf := float32(math.Inf(1))
 	last := 0
-	t.hulls[0], t.bounds[0], t.bounds[1] = 0, -inf, inf
-	for q := 1; q < n; q++ {
+	e.hulls[0], e.bounds[0], e.bounds[1] = 0, -inf, inf
+	for q := 1; q < len(e.values); q++ {
 		var cross float32
 		for {
-			v := t.hulls[last]
-			cross = ((t.values[q] + float32(q*q)) - (t.values[v] + float32(v*v))) / float32(2*(q-v))
-			if cross > t.bounds[last] { // so it is for the first, whose bound is infinite
+			v := e.hulls[last]
+			cross = ((e.values[q] + float32(q*q)) - (e.values[v] + float32(v*v))) / float32(2*(q-v))
+			if cross > e.bounds[last] { // so it is for the first, whose bound is infinite
 				break
 			}
 			last--
 		}
 		last++
-		t.hulls[last], t.bounds[last], t.bounds[last+1] = q, cross, inf
-	}
-	at := 0
-	for q := range n {
-		for t.bounds[at+1] < float32(q) {
-			at++
-		}
-		d := q - t.hulls[at]
-		field[q*stride] = t.values[t.hulls[at]] + float32(d*d)
+		e.hulls[last], e.bounds[last], e.bounds[last+1] = q, cross, inf
 	}
 }
 

@@ -50,8 +50,11 @@ var fontNames = [faceCount]string{
 // those beside the hanzi were made, as large as those.
 var faceScale = [faceCount]float64{regular: 1, bold: 1, latin: 1.117, latinBold: 1.117, korean: 1, emoji: emojiScale}
 
-// maxOwnFonts bounds the fonts that a template brings along.
-const maxOwnFonts = 4
+// Bounds of the fonts that a template brings along. They stay in memory as long as the press does.
+const (
+	maxOwnFonts = 4
+	maxOwnBytes = 20 << 20 // together
+)
 
 // fontSet holds the parsed fonts, which are safe to share, and the typesetters over them, of which each takes
 // nearly a megabyte and serves one goroutine at a time.
@@ -93,6 +96,10 @@ func (s *fontSet) with(t *Template, assets Assets) (*fontSet, error) {
 			return nil, problem(field, failure)
 		}
 		all.own, all.ownNames = append(all.own, own), append(all.ownNames, name)
+		if all.ownBytes() > maxOwnBytes {
+			return nil, problem(field, fault.New(fault.TooLarge,
+				"%s and the fonts before it take more than %d MiB together; make subsets with the characters you need", name, maxOwnBytes>>20))
+		}
 	}
 	if len(all.own) == 0 {
 		return s, nil

@@ -41,6 +41,7 @@ func FuzzDecodeImage(f *testing.F) {
 	})
 }
 
+// FuzzText prints a name: it stays in its box and leaves something there.
 func FuzzText(f *testing.F) {
 	for _, name := range []string{
 		"小林🎉Анна", "", "\u202eabc", "👨‍👩‍👧‍👦🇨🇳👍🏽", "a\u0301\u0301\u0301\u0301", "🏴\U000e0067\U000e0062\u200d", "\xff\x00", "{{code}}", "한글 مرحبا ไทย",
@@ -65,15 +66,20 @@ func FuzzText(f *testing.F) {
 }
 
 func FuzzTemplate(f *testing.F) {
-	f.Add(750, 1334, "#FFF4E0", "{{nickname}}", 60, 120, 280, 44.0, "M", "center", "#222222")
-	f.Add(200, 200, "", "{{x}}", -1, 0, 0, math.NaN(), "", "", "")
-	f.Add(4096, 1<<62, "a.png", "}}{{", math.MaxInt, math.MinInt, 4096, math.Inf(1), "H", "right", "#00000000")
-	f.Fuzz(func(t *testing.T, w, h int, ground, value string, x, y, size int, points float64, level, align, ink string) {
+	f.Add(750, 1334, "#FFF4E0", "{{nickname}}", 60, 120, 280, 44.0, "M", "center", "#222222", "brand.otf", 3)
+	f.Add(200, 200, "", "{{x}}", -1, 0, 0, math.NaN(), "", "", "", "", 0)
+	f.Add(500, 500, "", "秋天\n{{code}}", 40, 40, 300, 20.0, "", "", "#00000080", "go.ttf", 5)
+	f.Add(4096, 1<<62, "a.png", "}}{{", math.MaxInt, math.MinInt, 4096, math.Inf(1), "H", "right", "#00000000", "a.ttf", 1<<40)
+	f.Fuzz(func(t *testing.T, w, h int, ground, value string, x, y, size int, points float64, level, align, ink, font string, lines int) {
 		template := poster.Template{
 			Width: w % 600, Height: h % 600, Background: ground, Quality: size,
 			Layers: []poster.Layer{
 				{Rect: &poster.Rect{X: x, Y: y, Width: size, Height: size, Color: ink, Radius: size / 4}},
 				{Text: &poster.Text{Value: value, X: x, Y: y, Size: points, Color: ink, MaxWidth: size, Align: align, Weight: level}},
+				{Text: &poster.Text{
+					Value: value, X: x, Y: y, Size: points, Color: ink, MaxWidth: size, Font: font, Lines: lines, LineHeight: points / 20,
+					OutlineColor: ink, OutlineWidth: points / 8, ShadowColor: ink, ShadowX: lines, ShadowY: -lines, ShadowBlur: lines,
+				}},
 				{QR: &poster.QR{X: x, Y: y, Size: size, Level: level, Dark: ink}},
 				{Avatar: &poster.Avatar{X: x, Y: y, Size: size, Shape: align}},
 				{Image: &poster.Image{Source: "badge.png", X: x, Y: y, Width: size}},
@@ -88,7 +94,7 @@ func FuzzTemplate(f *testing.F) {
 			}
 			problems := poster.Check(template)
 			poster.Warnings(template)
-			press, err := poster.Compile(template, assets)
+			press, err := poster.Compile(template, ownFonts)
 			if len(problems) > 0 {
 				if fault.KindOf(err) != fault.Invalid {
 					t.Fatalf("%v, but compiling gives %v", problems, err)

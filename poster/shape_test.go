@@ -88,3 +88,17 @@ func BenchmarkText(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkEffect makes the outline and the shadow of a hanzi of 46 pixels, as is done once for each.
+func BenchmarkEffect(b *testing.B) {
+	types := embedded(b)
+	id, _ := types.faces[regular].NominalGlyph('鹰')
+	for name, e := range map[string]effect{"outline": {spread: 3 * eighths}, "shadow": {blur: 8}, "both": {spread: 3 * eighths, blur: 8}} {
+		mask := types.picture(glyphKey{face: regular, id: id, size: 46 * 64}).mask
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				e.apply(mask)
+			}
+		})
+	}
+}

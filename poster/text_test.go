@@ -38,6 +38,22 @@ func FuzzLine(f *testing.F) {
 			}
 		}
 		brush.drawLine(newRGBACanvas(canvas), canvas.Rect, l, 0, 20, newInk(black))
+		text.Lines, text.ShadowColor, text.ShadowBlur, text.OutlineWidth = 1+int(room)%5, "#00000080", int(room)%9, float64(room%7)/2
+		layer = newTextLayer(&text, 400, types, noFace)
+		lines := layer.set(types, &Person{Nickname: name})
+		if len(lines) > text.Lines {
+			t.Errorf("%q takes %d lines of %d", name, len(lines), text.Lines)
+		}
+		for _, l := range lines {
+			if l.width > fixed.I(text.MaxWidth) {
+				t.Errorf("%q takes %v of %d in several lines", name, l.width, text.MaxWidth)
+			}
+			for _, e := range layer.casts {
+				if mask := brush.halo(l, 0, 20, e.effect, image.Rect(0, 0, 400, 60)); mask != nil && !mask.Rect.In(image.Rect(0, 0, 400, 60)) {
+					t.Errorf("the effect on %q reaches %v", name, mask.Rect)
+				}
+			}
+		}
 	})
 }
 
