@@ -94,6 +94,7 @@ type server struct {
 	shares   sync.Map // of *gate, by key
 	perKey   int      // calls of one key at once
 	renders  *gate
+	prints   prints
 	bodies   *pool
 	forms    *pool
 	bodyTime time.Duration

@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -602,6 +603,34 @@ func TestPictures(t *testing.T) {
 			if head := h.ask("", "HEAD", path, "").must(http.StatusOK); head.Body != "" || head.Header.Get("ETag") != etag {
 				t.Errorf("HEAD gave %v", head.Header)
 			}
+		})
+	}
+
+	for _, path := range []string{"/p/" + code + ".jpg", "/q/" + code + ".png"} {
+		t.Run("APartOfItIsSent"+path[:2], func(t *testing.T) {
+			h := h.in(t)
+			whole := h.ask("", "GET", path, "").must(http.StatusOK)
+			etag, size := whole.Header.Get("ETag"), len(whole.Body)
+			if whole.Header.Get("Accept-Ranges") != "bytes" || whole.Header.Get("Content-Length") != strconv.Itoa(size) {
+				t.Errorf("got %v", whole.Header)
+			}
+			part := h.ask("", "GET", path, "", "Range", "bytes=100-299", "If-Range", etag).must(http.StatusPartialContent)
+			if part.Body != whole.Body[100:300] || part.Header.Get("Content-Range") != fmt.Sprintf("bytes 100-299/%d", size) ||
+				part.Header.Get("ETag") != etag || part.Header.Get("Content-Type") != whole.Header.Get("Content-Type") {
+				t.Errorf("a part is %d bytes, %v", len(part.Body), part.Header)
+			}
+			if end := h.ask("", "GET", path, "", "Range", "bytes=-50").must(http.StatusPartialContent); end.Body != whole.Body[size-50:] {
+				t.Error("the end is another")
+			}
+			if other := h.ask("", "GET", path, "", "Range", "bytes=100-299", "If-Range", `"another"`).must(http.StatusOK); other.Body != whole.Body {
+				t.Error("a part of another picture is answered with less than the whole")
+			}
+			far := h.ask("", "GET", path, "", "Range", "bytes=90000000-")
+			far.problem(http.StatusRequestedRangeNotSatisfiable)
+			if far.Header.Get("Content-Range") != fmt.Sprintf("bytes */%d", size) || far.Header.Get("ETag") != "" {
+				t.Errorf("got %v", far.Header)
+			}
+			h.ask("", "GET", path, "", "Range", "bytes=100-299", "If-None-Match", etag).must(http.StatusNotModified)
 		})
 	}
 

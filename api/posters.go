@@ -5,11 +5,10 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"io"
 	"net/http"
 	"strconv"
 	"strings"
-	"sync"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -18,17 +17,13 @@ import (
 	"kfactor/poster"
 )
 
-// pictures are what posters are drawn into before a byte of them is sent, so that a failure is told as one.
-var pictures = sync.Pool{New: func() any { return new(bytes.Buffer) }}
-
-// mostKept is the largest buffer that is kept for the next picture, in bytes.
-const mostKept = 4 * mib
-
 // file is the code and the format in a name such as 7K2M9QX4TB.png.
 func file(c echo.Context) (said, format string) {
 	said, format, _ = strings.Cut(param(c, "file"), ".")
 	return said, format
 }
+
+var errOutside = fault.New(fault.Invalid, "the range is outside the picture; Content-Range says how many bytes it has")
 
 var noPicture = fault.New(fault.NotFound, "there is no such picture; posters end in .jpg or .png, QR codes in .png or .svg")
 
@@ -47,20 +42,20 @@ func (s *server) poster(c echo.Context) error {
 	if !ok {
 		return s.guessed(c, noPicture)
 	}
-	etag, render, err := s.engine.Poster(c.Request().Context(), known, variant, format)
+	etag, print, err := s.engine.Poster(c.Request().Context(), known, variant, format)
 	if fault.KindOf(err) == fault.NotFound {
 		return s.guessed(c, err)
 	}
 	if err != nil {
 		return err
 	}
-	return s.picture(c, "image/"+format, etag, func(ctx context.Context, w io.Writer) error {
+	return s.picture(c, "image/"+format, etag, func(ctx context.Context, dst []byte) ([]byte, error) {
 		leave, err := s.renders.enter(ctx)
 		if err != nil {
-			return err
+			return dst, err
 		}
 		defer leave()
-		return render(w)
+		return print(dst)
 	})
 }
 
@@ -78,52 +73,89 @@ func (s *server) qr(c echo.Context) error {
 		}
 		size = n
 	}
-	v, err := s.visit(c, said)
+	known, ok := code.Parse(said)
+	if !ok {
+		return s.guessed(c, noPicture)
+	}
+	link, err := s.engine.CodeLink(c.Request().Context(), known)
+	if fault.KindOf(err) == fault.NotFound {
+		return s.guessed(c, err)
+	}
 	if err != nil {
 		return err
 	}
-	link := s.engine.InviteLink(v.Code)
 	sum := sha256.Sum256([]byte(link + "\x00" + ending + strconv.Itoa(size)))
-	etag, mime := `"`+hex.EncodeToString(sum[:12])+`"`, "image/png"
+	mime := "image/png"
 	if ending == "svg" {
 		mime = "image/svg+xml"
 	}
-	return s.picture(c, mime, etag, func(_ context.Context, w io.Writer) error {
+	return s.picture(c, mime, hex.EncodeToString(sum[:16]), func(_ context.Context, dst []byte) ([]byte, error) {
+		into := bytes.NewBuffer(dst)
 		if ending == "svg" {
-			return poster.QRSVG(w, link)
+			err := poster.QRSVG(into, link)
+			return into.Bytes(), err
 		}
-		return poster.QRPNG(w, link, size)
+		err := poster.QRPNG(into, link, size)
+		return into.Bytes(), err
 	})
 }
 
-// picture sends a picture, or says that the one the caller has is still the same.
-func (s *server) picture(c echo.Context, mime, etag string, draw func(context.Context, io.Writer) error) error {
-	if !strings.HasSuffix(etag, `"`) {
-		etag = `"` + etag + `"`
-	}
-	head := c.Response().Header()
+// picture sends a picture or a part of it, or says that the one the caller has is still the same. sum names the
+// picture's bytes: everything that goes into it. Only who is sent some of it has it drawn, so HEAD tells no length.
+func (s *server) picture(c echo.Context, mime, sum string, draw func(context.Context, []byte) ([]byte, error)) error {
+	r, head, etag := c.Request(), c.Response().Header(), `"`+sum+`"`
 	head.Set("ETag", etag)
 	head.Set(echo.HeaderCacheControl, "public, max-age=60")
-	if matches(c.Request().Header.Get("If-None-Match"), etag) {
+	head.Set("Accept-Ranges", "bytes")
+	if matches(r.Header.Get("If-None-Match"), etag) {
 		return c.NoContent(http.StatusNotModified)
 	}
 	head.Set(echo.HeaderContentType, mime)
-	if c.Request().Method == http.MethodHead {
+	if r.Method == http.MethodHead {
 		c.Response().WriteHeader(http.StatusOK)
 		return nil
 	}
-	into := pictures.Get().(*bytes.Buffer)
-	defer func() {
-		if into.Cap() <= mostKept {
-			into.Reset()
-			pictures.Put(into)
-		}
-	}()
-	if err := draw(c.Request().Context(), into); err != nil {
+	body, done, err := s.prints.get(r.Context(), sum, draw)
+	if err != nil {
 		return err
 	}
-	head.Set(echo.HeaderContentLength, strconv.Itoa(into.Len()))
-	return c.Blob(http.StatusOK, mime, into.Bytes())
+	defer done()
+	if r.Header.Get("Range") != "" {
+		return sendPart(c, body)
+	}
+	head.Set(echo.HeaderContentLength, strconv.Itoa(len(body)))
+	return c.Blob(http.StatusOK, mime, body)
+}
+
+// sendPart answers a request for parts of a file, which Range and If-Range name (RFC 9110, section 14).
+func sendPart(c echo.Context, body []byte) error {
+	part := &partWriter{ResponseWriter: c.Response()}
+	r := c.Request().Clone(c.Request().Context())
+	r.Header.Del("If-Modified-Since") // there is no time, the tag has been looked at
+	http.ServeContent(part, r, "", time.Time{}, bytes.NewReader(body))
+	if part.outside {
+		return errOutside
+	}
+	return nil
+}
+
+// partWriter keeps the library from saying in its own words that a range is outside the file.
+type partWriter struct {
+	http.ResponseWriter
+	outside bool
+}
+
+func (w *partWriter) WriteHeader(status int) {
+	if w.outside = status == http.StatusRequestedRangeNotSatisfiable; !w.outside {
+		w.ResponseWriter.WriteHeader(status)
+	}
+}
+
+func (w *partWriter) Write(b []byte) (int, error) {
+	if w.outside {
+		return len(b), nil
+	}
+	return w.ResponseWriter.Write(b)
 }
 
 // matches says whether an If-None-Match names the tag (RFC 9110, section 13.1.2: compared weakly).

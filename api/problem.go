@@ -86,6 +86,9 @@ func asProblem(err error) (kind fault.Kind, p problem, wait time.Duration) {
 	if p.Detail == "" {
 		p.Detail = "it is written in the log under this request id"
 	}
+	if errors.Is(err, errOutside) {
+		p.Status = http.StatusRequestedRangeNotSatisfiable
+	}
 	wait = f.wait
 	if l, ok := errors.AsType[later](err); ok {
 		wait = l.wait
@@ -141,7 +144,7 @@ func (s *server) answerError(err error, c echo.Context) {
 		head.Set(echo.HeaderRetryAfter, strconv.Itoa(int(math.Ceil(wait.Seconds()))))
 	}
 	head.Set(echo.HeaderCacheControl, "no-store")
-	for _, said := range []string{"ETag", echo.HeaderContentType, echo.HeaderContentDisposition} {
+	for _, said := range []string{"ETag", "Accept-Ranges", echo.HeaderContentType, echo.HeaderContentDisposition} {
 		head.Del(said) // of the answer that is not to be
 	}
 	if shown, _ := c.Get(pageKey).(bool); shown && s.failurePage(c, kind, p.Status) {

@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -235,6 +234,7 @@ func (e *Engine) ReviseCampaign(ctx context.Context, id string, source []byte, f
 	if err := e.order(ctx, row.No, event.Revised, step.Order{By: by, Revision: revision}); err != nil {
 		return CampaignView{}, err
 	}
+	e.easels.forget(row.No)
 	return e.Campaign(ctx, id)
 }
 
@@ -431,6 +431,7 @@ func (e *Engine) PutAsset(ctx context.Context, id, name string, body []byte) (As
 		return AssetView{}, fmt.Errorf("store file %s: %w", name, err)
 	}
 	err = database.Upsert(e.DB.WithContext(ctx), []assetRow{asset}, []string{"campaign", "name"}, []string{"sha256", "size", "updated_at"})
+	e.easels.forget(row.No)
 	return AssetView{Campaign: id, Name: name, Size: asset.Size, SHA256: asset.SHA256}, err
 }
 
@@ -459,23 +460,6 @@ func (e *Engine) writeAsset(sum string, body []byte) error {
 }
 
 func (e *Engine) assetPath(sum string) string { return filepath.Join(e.DataDir, "assets", sum) }
-
-// asset reads an uploaded file of a campaign.
-func (e *Engine) asset(ctx context.Context, no int64, name string) ([]byte, error) {
-	var row assetRow
-	err := e.DB.WithContext(ctx).Where("campaign = ? AND name = ?", no, name).Take(&row).Error
-	if errors.Is(err, gorm.ErrRecordNotFound) {
-		return nil, fault.New(fault.NotFound, "the file %s has not been uploaded", name)
-	}
-	if err != nil {
-		return nil, err
-	}
-	body, err := os.ReadFile(e.assetPath(row.SHA256))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("the file %s is gone from the data folder", name)
-	}
-	return body, err
-}
 
 // order appends one of the engine's own events and applies it; a refusal comes back as the fault it was.
 func (e *Engine) order(ctx context.Context, no int64, eventType string, o step.Order) error {

@@ -52,9 +52,11 @@ type Engine struct {
 	batches  *fair.Turns // by campaign number
 	keys     keyCache
 	presses  presses
+	easels   easels
 
 	joiners gather[lookup, campaign.Person] // users who have joined
 	faces   gather[personNo, face]
+	sitters gather[string, Sitter] // by code
 
 	unwakeable atomic.Int64 // UTC milliseconds until which no wake is tried
 }
@@ -82,7 +84,7 @@ func New(c Config) (*Engine, error) {
 	if err := e.checkSecret(); err != nil {
 		return nil, err
 	}
-	e.joiners.fetch, e.faces.fetch = e.participantsAmong, e.readFaces
+	e.joiners.fetch, e.faces.fetch, e.sitters.fetch = e.participantsAmong, e.readFaces, e.readSitters
 	e.batches = fair.New(batchesAtOnce(c.DB), time.Now)
 	e.intake = newIntake(e)
 	return e, nil

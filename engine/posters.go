@@ -5,11 +5,16 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
-	"io"
+	"io/fs"
+	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
+
+	"golang.org/x/sync/singleflight"
 
 	"kfactor/campaign"
 	"kfactor/internal/fault"
@@ -148,58 +153,55 @@ func (p *presses) forget(key pressKey) {
 	delete(p.per, key)
 }
 
-// Poster gives a participant's poster: a tag that changes when the picture would, and a function that prints it.
-// variant "" is the participant's own; format "" is the campaign's.
-func (e *Engine) Poster(ctx context.Context, text, variant, format string) (etag string, render func(io.Writer) error, err error) {
-	p, err := e.findCode(ctx, text)
+// Poster gives a participant's poster: a tag that changes when the picture would, and a function that prints it and
+// appends the file to dst. variant "" is the participant's own; format "" is the campaign's.
+func (e *Engine) Poster(ctx context.Context, text, variant, format string) (etag string, print func(dst []byte) ([]byte, error), err error) {
+	who, err := e.sitter(ctx, text)
 	if err != nil {
 		return "", nil, err
 	}
-	row, err := e.campaignByNo(ctx, p.Campaign)
+	board, err := e.easel(ctx, who.campaign)
 	if err != nil {
 		return "", nil, err
 	}
-	c, err := e.remember(ctx, row)
-	if err != nil {
-		return "", nil, err
-	}
+	definition := board.campaign.definition
 	if variant == "" {
-		variant = p.Facts.Variant
-	} else if !hasVariant(c.definition, variant) {
+		variant = who.Variant
+	} else if !hasVariant(definition, variant) {
 		return "", nil, fault.New(fault.NotFound, "this poster has no variant %q", cutID(variant))
 	}
-	files, err := e.fileSums(ctx, c.no)
-	if err != nil {
-		return "", nil, err
-	}
-	key := pressKey{c.no, c.revision, variant, files}
-	known, err := e.looks(ctx, []int64{p.Person})
-	if err != nil {
-		return "", nil, err
-	}
-	person := poster.Person{Code: p.Code, Link: e.InviteLink(p.Code), Nickname: known[p.Person].nickname}
-	format = cmp.Or(format, c.definition.Poster.Format)
-	if avatar := known[p.Person].avatar; avatar != "" {
+	person := poster.Person{Code: who.Code, Link: e.InviteLink(who.Code), Nickname: who.Nickname}
+	format = cmp.Or(format, definition.Poster.Format)
+	if who.AvatarURL != "" {
 		// Without the picture the poster shows an initial: better than none, or than a late one.
-		if person.Avatar, err = e.Avatars.Get(ctx, avatar); err != nil {
-			e.Log.Info("avatar", "campaign", c.id, "err", "it could not be fetched")
+		if person.Avatar, err = e.Avatars.Get(ctx, who.AvatarURL); err != nil {
+			e.Log.Info("avatar", "campaign", board.campaign.id, "err", "it could not be fetched")
 		}
 	}
-
-	tag := sha256.Sum256([]byte(fmt.Sprintf("%+v\n%s\n%s\n%q\n%x", key, format, person.Link, person.Nickname, sha256.Sum256(person.Avatar))))
-	return hex.EncodeToString(tag[:16]), func(w io.Writer) error {
+	key := board.key(variant)
+	tag := sha256.Sum256(fmt.Appendf(nil, "%+v\n%s\n%s\n%q\n%x", key, format, person.Link, person.Nickname, sha256.Sum256(person.Avatar)))
+	return hex.EncodeToString(tag[:16]), func(dst []byte) ([]byte, error) {
 		began := time.Now()
-		press, err := e.press(ctx, c, key)
+		press, err := e.press(board, variant)
 		if err != nil {
 			// It is the campaign's file that is wrong, nothing that a visitor could mend.
-			return fmt.Errorf("compile the poster of campaign %s: %v", c.id, err) //nolint:errorlint // its kind must not show
+			return dst, fmt.Errorf("compile the poster of campaign %s: %v", board.campaign.id, err) //nolint:errorlint // its kind must not show
 		}
-		if err := press.Print(w, format, person); err != nil {
-			return err
+		if dst, err = press.Append(dst, format, person); err != nil {
+			return dst, err
 		}
 		e.Metrics.Poster(format, time.Since(began))
-		return nil
+		return dst, nil
 	}, nil
+}
+
+// CodeLink is the address in the QR of a participant's code; fault.NotFound for a code that nobody has.
+func (e *Engine) CodeLink(ctx context.Context, text string) (string, error) {
+	who, err := e.sitter(ctx, text)
+	if err != nil {
+		return "", err
+	}
+	return e.InviteLink(who.Code), nil
 }
 
 func hasVariant(d *campaign.Definition, name string) bool {
@@ -227,39 +229,116 @@ func (e *Engine) printable(ctx context.Context, c known) error {
 	for _, v := range c.definition.Poster.Variants {
 		variants = append(variants, v.Name)
 	}
-	files, err := e.fileSums(ctx, c.no)
+	board, err := e.setUp(ctx, c)
 	if err != nil {
 		return err
 	}
 	for _, v := range variants {
-		if _, err := e.press(ctx, c, pressKey{c.no, c.revision, v, files}); err != nil {
+		if _, err := e.press(board, v); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// fileSums is a hash over all files of a campaign.
-func (e *Engine) fileSums(ctx context.Context, no int64) (string, error) {
-	var files []assetRow
-	if err := e.DB.WithContext(ctx).Where("campaign = ?", no).Order("name").Find(&files).Error; err != nil {
-		return "", err
-	}
-	sums := sha256.New()
-	for _, f := range files {
-		fmt.Fprintf(sums, "%s %s\n", f.Name, f.SHA256)
-	}
-	return hex.EncodeToString(sums.Sum(nil)), nil
+// easel is what the posters of a campaign need beside the person, as it was a moment ago.
+type easel struct {
+	campaign known
+	files    map[string]string // hash of each file, by its name
+	sum      string            // hash over them
 }
 
-// press compiles a poster once and keeps it.
-func (e *Engine) press(ctx context.Context, c known, key pressKey) (*poster.Press, error) {
+func (b easel) key(variant string) pressKey {
+	return pressKey{b.campaign.no, b.campaign.revision, variant, b.sum}
+}
+
+// easels keeps what posters need as long as a catalog's entry is fresh.
+type easels struct {
+	mu      sync.Mutex
+	byNo    map[int64]easel
+	flights singleflight.Group
+}
+
+// forget has the campaign looked at again: this process has changed it.
+func (b *easels) forget(no int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.byNo, no)
+}
+
+// easel is a campaign's. Those who find it stale at the same time read it once.
+func (e *Engine) easel(ctx context.Context, no int64) (easel, error) {
+	b := &e.easels
+	b.mu.Lock()
+	kept, ok := b.byNo[no]
+	b.mu.Unlock()
+	if ok && time.Since(kept.campaign.checked) < catalogFresh {
+		return kept, nil
+	}
+	answer := b.flights.DoChan(strconv.FormatInt(no, 10), func() (any, error) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), gatherTimeout)
+		defer cancel()
+		var row campaignRow // its state is large and no matter here
+		if err := e.DB.WithContext(ctx).Select("no", "id", "revision").Where("no = ?", no).Take(&row).Error; err != nil {
+			return easel{}, err
+		}
+		c, err := e.remember(ctx, row)
+		if err != nil {
+			return easel{}, err
+		}
+		read, err := e.setUp(ctx, c)
+		if err != nil {
+			return easel{}, err
+		}
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		if b.byNo == nil || len(b.byNo) >= catalogSize {
+			b.byNo = map[int64]easel{}
+		}
+		b.byNo[no] = read
+		return read, nil
+	})
+	select {
+	case a := <-answer:
+		read, _ := a.Val.(easel)
+		return read, a.Err
+	case <-ctx.Done():
+		return easel{}, ctx.Err()
+	}
+}
+
+// setUp reads which files a campaign has.
+func (e *Engine) setUp(ctx context.Context, c known) (easel, error) {
+	var rows []assetRow
+	if err := e.DB.WithContext(ctx).Where("campaign = ?", c.no).Order("name").Find(&rows).Error; err != nil {
+		return easel{}, err
+	}
+	b, sums := easel{campaign: c, files: make(map[string]string, len(rows))}, sha256.New()
+	for _, f := range rows {
+		b.files[f.Name] = f.SHA256
+		fmt.Fprintf(sums, "%s %s\n", f.Name, f.SHA256)
+	}
+	b.sum = hex.EncodeToString(sums.Sum(nil))
+	return b, nil
+}
+
+// press compiles a poster once and keeps it. The files are those that the key names, whatever was uploaded since.
+func (e *Engine) press(b easel, variant string) (*poster.Press, error) {
+	key := b.key(variant)
 	entry := e.presses.entry(key)
 	entry.once.Do(func() {
 		e.presses.decoding.Lock()
 		defer e.presses.decoding.Unlock()
-		entry.press, entry.err = poster.Compile(PosterTemplate(c.definition, key.variant), func(name string) ([]byte, error) {
-			return e.asset(context.WithoutCancel(ctx), c.no, name)
+		entry.press, entry.err = poster.Compile(PosterTemplate(b.campaign.definition, variant), func(name string) ([]byte, error) {
+			sum, ok := b.files[name]
+			if !ok {
+				return nil, fault.New(fault.NotFound, "the file %s has not been uploaded", name)
+			}
+			body, err := os.ReadFile(e.assetPath(sum))
+			if errors.Is(err, fs.ErrNotExist) {
+				return nil, fmt.Errorf("the file %s is gone from the data folder", name)
+			}
+			return body, err
 		})
 	})
 	if entry.err != nil {

@@ -46,15 +46,15 @@ func TestPoster(t *testing.T) {
 		return v
 	}
 	draw := func(code string) (string, image.Image) {
-		tag, render, err := h.Poster(h.ctx(), code, "", "png")
+		tag, print, err := h.Poster(h.ctx(), code, "", "png")
 		if err != nil {
 			t.Fatal(err)
 		}
-		var out bytes.Buffer
-		if err := render(&out); err != nil {
+		file, err := print(nil)
+		if err != nil {
 			t.Fatal(err)
 		}
-		img, err := png.Decode(&out)
+		img, err := png.Decode(bytes.NewReader(file))
 		if err != nil {
 			t.Fatal(err)
 		}
