@@ -64,6 +64,10 @@ func TestParse(t *testing.T) {
 		if want := []string{"autumn-b.jpg", "autumn.jpg", "badge.png", "logo.png"}; !slices.Equal(d.Files(), want) {
 			t.Errorf("its files are %v", d.Files())
 		}
+		branded := with(t, `color: "#666666"`, "font: brand.otf")
+		if want := []string{"autumn-b.jpg", "autumn.jpg", "badge.png", "brand.otf", "logo.png"}; !slices.Equal(branded.Files(), want) {
+			t.Errorf("its files are %v", branded.Files())
+		}
 		invite := d.Task("invite")
 		if !invite.NewUsersOnly || invite.Hold != 24*time.Hour || invite.PerDay != 50 || invite.RevokeOn != "unsubscribe" {
 			t.Errorf("invite is %+v", invite)
@@ -208,6 +212,13 @@ func TestProblems(t *testing.T) {
 		{"half a pixel", "at: [235, 900]", "at: [235.5, 900]", "12:17: poster.layers[1].qr.at[0]: this must be a whole number, not a number; write a whole number from -4096 to 4096"},
 		{"a number in quotes", "size: 280", `size: "280"`, "12:34: poster.layers[1].qr.size: this must be a whole number, not text; write it without quotes: 280"},
 		{"a colour by name", `color: "#222222"`, "color: black", `11:78: poster.layers[0].text.color: "black" is not a colour; write it like "#1A1A1A"`},
+		{"a shade too many", `color: "#222222"`, `color: "#22222280F"`, `11:78: poster.layers[0].text.color: "#22222280F" is not a colour; write it like "#1A1A1A"`},
+		{"lines without end", `color: "#222222"`, "lines: 100", "11:78: poster.layers[0].text.lines: 100 is out of bounds; write a whole number from 1 to 20"},
+		{"a font that is a picture", `color: "#222222"`, "font: brand.png", `11:77: poster.layers[0].text.font: "brand.png" is not a font by its name; use a .ttf or .otf`},
+		{"an outline as a number", `color: "#222222"`, "outline: 3", "11:80: poster.layers[0].text.outline: this must be a mapping, not a whole number; write it as keys with values: color, width"},
+		{"a fat outline", `color: "#222222"`, "outline: {width: 50}", "11:88: poster.layers[0].text.outline.width: 50 is out of bounds; write a number from 0.5 to 32"},
+		{"a shadow elsewhere", `color: "#222222"`, "shadow: {offset: [0, 500]}", "11:92: poster.layers[0].text.shadow.offset[1]: 500 is out of bounds; write a whole number from -64 to 64"},
+		{"an outline of another kind", `color: "#222222"`, "outline: {colour: red}", `11:81: poster.layers[0].text.outline.colour: there is no key "colour" here; did you mean color?`},
 		{"a colour that is a comment", `background: "#FFF4E0"`, "background: #FFF4E0", "9:3: poster.background: this key has no value; give it one or remove the key"},
 		{"a file elsewhere", `background: "#FFF4E0"`, "background: ../../etc/passwd.png", `9:15: poster.background: "../../etc/passwd.png" cannot be the name of a file; use up to 100 of A-Z, a-z, 0-9, dot, - and _, without folders`},
 		{"a file of another kind", `background: "#FFF4E0"`, "background: summer.gif", `9:15: poster.background: "summer.gif" is not a picture by its name; use a .jpg, .jpeg or .png`},

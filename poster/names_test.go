@@ -92,7 +92,7 @@ func TestNames(t *testing.T) {
 	})
 
 	t.Run("WhatTurnsOrHidesTextIsLeftOut", func(t *testing.T) {
-		for _, hidden := range []rune("\u200b\u200c\u200e\u200f\u061c\u2028\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\u206f\ufeff\u00ad\u180e\u3164\u115f\u2800\u034f\ufff9\U000e0001\U000e0061\ue000\x00\x1b\x7f\u0085") {
+		for _, hidden := range "\u200b\u200c\u200e\u200f\u061c\u2028\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\u206f\ufeff\u00ad\u180e\u3164\u115f\u2800\u034f\ufff9\U000e0001\U000e0061\ue000\x00\x1b\x7f\u0085" {
 			if got := string(clean("a"+string(hidden)+"b", asName)); got != "ab" && got != "a b" {
 				t.Errorf("%U is kept: %q", hidden, got)
 			}
