@@ -20,7 +20,7 @@ import (
 )
 
 func (a *app) posterCommand() *cobra.Command {
-	return a.group("poster", "Share posters", "Draw posters without a server.", a.posterRenderCommand(), a.posterCheckCommand())
+	return a.group("poster", "Share posters", "Draw posters and check them. Only batch needs the database.", a.posterRenderCommand(), a.posterCheckCommand(), a.posterBatchCommand())
 }
 
 func (a *app) posterRenderCommand() *cobra.Command {
