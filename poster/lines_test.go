@@ -32,8 +32,8 @@ var scripts = []string{
 	"👨‍👩‍👧‍👦 🧑🏿‍🤝‍🧑🏻 👍🏽 🇨🇳🇯🇵 1️⃣#️⃣ 🏴󠁧󠁢󠁳󠁣󠁴󠁿 ❤️‍🔥 🏳️‍🌈", "¥99.50 €12 ½ № ™ → ★ ①②",
 }
 
-// sheet shows every script plain, outlined and with a shadow on a busy ground.
-func sheet() poster.Template {
+// inEveryScript shows every script plain, outlined and with a shadow on a busy ground.
+func inEveryScript() poster.Template {
 	t := poster.Template{Width: 1000, Height: 1230, Background: "meadow-busy.jpg"}
 	y := 20
 	for i, value := range scripts {
@@ -53,7 +53,7 @@ func sheet() poster.Template {
 }
 
 func TestScripts(t *testing.T) {
-	press, err := poster.Compile(sheet(), func(string) ([]byte, error) { return encodePNG(meadowPhoto(1000, 1230)), nil })
+	press, err := poster.Compile(inEveryScript(), func(string) ([]byte, error) { return encodePNG(meadowPhoto(1000, 1230)), nil })
 	if err != nil {
 		t.Fatal(err)
 	}
