@@ -24,7 +24,7 @@ endif
 run-tool = CGO_ENABLED=0 $(GO) run
 
 .DEFAULT_GOAL := help
-.PHONY: help build test model bench bench-growth fault soak lint format generate
+.PHONY: help build test model bench bench-growth bench-poster fault soak lint format generate
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,6 +53,9 @@ bench: ## the benchmarks of the engine and of the HTTP edge, on MariaDB with dur
 bench-growth: ## what an event, a report and a replay cost as one campaign grows (EVENTS=5000000: an hour)
 	@mkdir -p .build && CGO_ENABLED=0 $(GO) build -o .build/services ./internal/services/run
 	@CGO_ENABLED=0 EVENTS=$(EVENTS) .build/services -- $(GO) test -run '^$$' -bench Growth -benchtime 1x -timeout 5h ./engine
+
+bench-poster: ## posters per CPU second beside the same without splicing and beside gg, on two photos; a minute
+	CGO_ENABLED=0 $(GO) test -run '^$$' -bench Posters -benchtime 1x -timeout 10m ./poster
 
 fault: ## every fault on real processes: killed, cut off, starved; ends with a table (SEED=n: other moments)
 	CGO_ENABLED=0 $(GO) test -count=1 -v -timeout 40m ./engine/faulttest -args -sweep -seed $(SEED)
