@@ -123,7 +123,7 @@ type contender struct {
 	print  func(dst []byte, person *poster.Person) []byte
 	than   int // the one it is compared with
 
-	seconds   []float64 // CPU of a poster, by round
+	seconds   []float64       // CPU of a poster, by round
 	latencies []time.Duration // of the thread's CPU, by poster
 	waits     []time.Duration // on the clock
 	allocs    float64

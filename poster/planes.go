@@ -84,8 +84,8 @@ func (c *planesCanvas) fill(r image.Rectangle, k *ink) {
 	for y := r.Min.Y; y < r.Max.Y; y++ {
 		wash(c.luma(y, r.Min.X, r.Max.X), k.y, k.alpha)
 	}
-	switch {
-	case c.Ratio == baseline.Ratio444:
+	switch c.Ratio {
+	case baseline.Ratio444:
 		for y := r.Min.Y; y < r.Max.Y; y++ {
 			cb, cr := c.cells(r.Min.X, y, r.Dx())
 			wash(cb, k.cb, k.alpha)
