@@ -52,7 +52,8 @@ func (e *Engine) Grants(ctx context.Context, q GrantQuery, page Page) (List[Gran
 		if err != nil {
 			return list, err
 		}
-		db = db.Where("person IN ?", people)
+		// With their campaigns, by which grants are found.
+		db = db.Where("(campaign, person) IN (SELECT campaign, no FROM identities WHERE no IN ?)", people)
 	}
 	var rows []reward.Grant
 	if err := db.Order("campaign, no").Limit(page.limit() + 1).Find(&rows).Error; err != nil {

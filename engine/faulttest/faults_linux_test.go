@@ -334,15 +334,19 @@ const poisonous = "poison-"
 func (st *stage) poison() {
 	st.t.Helper()
 	now := time.Now().UnixMilli()
-	bad := map[string]any{
-		"campaign": 1, "system": false, "id": fmt.Sprint(poisonous, now), "type": "subscribe", "person": 1, "code": "",
-		"time": now, "received_at": now, "data": "{not json", "receipt": 1,
-	}
-	if err := database.Transact(st.t.Context(), st.db, func(tx *gorm.DB) error { return tx.Table("events").Create(bad).Error }); err != nil {
+	err := database.Transact(st.t.Context(), st.db, func(tx *gorm.DB) error {
+		if err := tx.Exec("UPDATE tails SET seq = seq + 1 WHERE campaign = 1").Error; err != nil {
+			return err
+		}
+		return tx.Exec("INSERT INTO events (campaign, seq, system, id, type, person, code, time, received_at, data)"+
+			" SELECT campaign, seq, ?, ?, 'subscribe', 1, '', ?, ?, '{not json' FROM tails WHERE campaign = 1",
+			false, fmt.Sprint(poisonous, now), now, now).Error
+	})
+	if err != nil {
 		st.t.Fatal(err)
 	}
 	st.until("the poison being set aside", patience, func() bool {
-		return st.number("SELECT COUNT(*) FROM journal WHERE id LIKE 'poison-%' AND outcome <> 'failed'") == 0
+		return st.number("SELECT COUNT(*) FROM journal WHERE id LIKE 'poison-%' AND COALESCE(outcome, '') <> 'failed'") == 0
 	})
 }
 

@@ -252,10 +252,9 @@ func plainValue(v any) (any, error) {
 	case int64, string, []byte, bool:
 		return v, nil
 	case *string:
-		if v == nil {
-			return nil, nil
+		if v != nil {
+			return *v, nil
 		}
-		return *v, nil
 	}
 	return driver.DefaultParameterConverter.ConvertValue(v)
 }
