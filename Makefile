@@ -54,8 +54,9 @@ bench-growth: ## what an event, a report and a replay cost as one campaign grows
 	@mkdir -p .build && CGO_ENABLED=0 $(GO) build -o .build/services ./internal/services/run
 	@CGO_ENABLED=0 EVENTS=$(EVENTS) .build/services -- $(GO) test -run '^$$' -bench Growth -benchtime 1x -timeout 5h ./engine
 
-bench-poster: ## posters per CPU second beside the same without splicing and beside gg, on two photos; a minute
+bench-poster: ## posters per CPU second beside the same without splicing and beside gg, on two photos, and over HTTP; two minutes
 	CGO_ENABLED=0 $(GO) test -run '^$$' -bench Posters -benchtime 1x -timeout 10m ./poster
+	CGO_ENABLED=0 $(GO) test -run '^$$' -bench PosterHTTP/Embedded -benchtime 1x -timeout 10m ./api
 
 fault: ## every fault on real processes: killed, cut off, starved; ends with a table (SEED=n: other moments)
 	CGO_ENABLED=0 $(GO) test -count=1 -v -timeout 40m ./engine/faulttest -args -sweep -seed $(SEED)

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"strconv"
 	"testing"
 
 	"code.dny.dev/ssrf"
@@ -126,4 +127,66 @@ func onePixels(size int, c color.RGBA) []byte {
 		panic(err)
 	}
 	return out.Bytes()
+}
+
+func TestVariants(t *testing.T) {
+	t.Parallel()
+	h := open(t, databasetest.SQLite(t))
+	id := h.launch(definition("", `    - qr: {at: [235, 900], size: 280}`, `    - qr: {at: [235, 900], size: 280}
+  variants:
+    b: {background: "#00C800", layers: [{qr: {at: [10, 10], size: 280}}]}`))
+	corner, box := color.RGBA{0, 200, 0, 255}, image.Pt(20, 1300)
+	count := map[string]int{}
+	for i := range 24 {
+		v, _, err := h.Join(h.ctx(), id, engine.Joining{User: "fan-" + strconv.Itoa(i)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		count[v.Variant]++
+		for variant, green := range map[string]bool{"": v.Variant == "b", "a": false, "b": true} {
+			if variant != "" && i > 0 {
+				continue
+			}
+			_, print, err := h.Poster(h.ctx(), v.Code, variant, "png")
+			if err != nil {
+				t.Fatal(err)
+			}
+			file, err := print(nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			img, err := png.Decode(bytes.NewReader(file))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if is := color.RGBAModel.Convert(img.At(box.X, box.Y)) == corner; is != green {
+				t.Errorf("variant %q of one who has %q is green: %v", variant, v.Variant, is)
+			}
+		}
+		receipt, err := h.Accept(h.ctx(), []engine.Incoming{{ID: "s-" + v.Code, Campaign: id, Type: "scan", User: "friend-" + strconv.Itoa(i), Code: v.Code}})
+		if err != nil || receipt.Accepted != 1 {
+			t.Fatal(receipt, err)
+		}
+	}
+	if count["a"] == 0 || count["b"] == 0 || len(count) != 2 {
+		t.Fatalf("the shares are %v", count)
+	}
+	h.settled(id)
+	f, err := h.Funnel(h.ctx(), id, engine.FunnelQuery{By: "variant"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, g := range f.Groups {
+		for _, s := range g.Stages {
+			if s.Stage == "scan" && s.Users != int64(count[g.Group]) {
+				t.Errorf("%d users scanned through variant %q, %d were made to", s.Users, g.Group, count[g.Group])
+			}
+			if s.Stage == "scan" {
+				delete(count, g.Group)
+			}
+		}
+	}
+	if len(count) > 0 {
+		t.Errorf("the funnel does not tell of %v", count)
+	}
 }
