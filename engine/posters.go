@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"kfactor/campaign"
+	"kfactor/internal/code"
 	"kfactor/internal/fault"
 	"kfactor/poster"
 )
@@ -113,7 +114,7 @@ const (
 	maxAvatarsCache = 64 << 20 // bytes kept
 )
 
-// maxPresses bounds compiled posters; one of 1080 by 1920 pixels takes about 8 MB.
+// maxPresses bounds compiled posters; one of 1080 by 1920 pixels takes about 13 MB, and as much again once it has printed PNG.
 const maxPresses = 24
 
 func (p *presses) entry(key pressKey) *pressEntry {
@@ -223,7 +224,22 @@ func (e *Engine) checkAsset(name string, body []byte) error {
 	return poster.CheckAsset(name, body)
 }
 
-// printable says whether all posters of a campaign can be printed with the files that are there.
+// assets reads the files of a campaign.
+func (e *Engine) assets(b easel) poster.Assets {
+	return func(name string) ([]byte, error) {
+		sum, ok := b.files[name]
+		if !ok {
+			return nil, fault.New(fault.NotFound, "the file %s has not been uploaded", name)
+		}
+		body, err := os.ReadFile(e.assetPath(sum))
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("the file %s is gone from the data folder", name)
+		}
+		return body, err
+	}
+}
+
+// printable says whether all posters of a campaign can be printed with the files that are there, and be read by phones.
 func (e *Engine) printable(ctx context.Context, c known) error {
 	variants := []string{""}
 	for _, v := range c.definition.Poster.Variants {
@@ -238,7 +254,7 @@ func (e *Engine) printable(ctx context.Context, c known) error {
 			return err
 		}
 	}
-	return nil
+	return Legible(c.definition, len(e.InviteLink(strings.Repeat("A", code.Length))), e.assets(board))
 }
 
 // easel is what the posters of a campaign need beside the person, as it was a moment ago.
@@ -329,17 +345,7 @@ func (e *Engine) press(b easel, variant string) (*poster.Press, error) {
 	entry.once.Do(func() {
 		e.presses.decoding.Lock()
 		defer e.presses.decoding.Unlock()
-		entry.press, entry.err = poster.Compile(PosterTemplate(b.campaign.definition, variant), func(name string) ([]byte, error) {
-			sum, ok := b.files[name]
-			if !ok {
-				return nil, fault.New(fault.NotFound, "the file %s has not been uploaded", name)
-			}
-			body, err := os.ReadFile(e.assetPath(sum))
-			if errors.Is(err, fs.ErrNotExist) {
-				return nil, fmt.Errorf("the file %s is gone from the data folder", name)
-			}
-			return body, err
-		})
+		entry.press, entry.err = poster.Compile(PosterTemplate(b.campaign.definition, variant), e.assets(b))
 	})
 	if entry.err != nil {
 		e.presses.forget(key) // the file may be there next time
