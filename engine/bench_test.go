@@ -98,23 +98,32 @@ func quietLog() *slog.Logger {
 	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 }
 
-// credited gives how many events a second are credited, from the first that is sent to the last that is applied.
-func credited(b *testing.B, db *gorm.DB, redisURL string) float64 {
+// running is an engine at work on its stores until stop is called; ctx ends then.
+func running(b *testing.B, db *gorm.DB, redisURL string) (ctx context.Context, e *engine.Engine, stop func()) {
 	b.Helper()
 	q, err := queue.Open(redisURL, quietLog())
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer q.Close()
-	e, err := engine.New(engine.Config{DB: db, Queue: q, Secret: make([]byte, 32), DataDir: b.TempDir(), PublicURL: "https://k.example", Log: quietLog()})
+	e, err = engine.New(engine.Config{DB: db, Queue: q, Secret: make([]byte, 32), DataDir: b.TempDir(), PublicURL: "https://k.example", Log: quietLog()})
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer e.Close()
-	ctx, stop := context.WithCancel(b.Context())
-	var running sync.WaitGroup
-	running.Go(func() { _ = e.Run(ctx) })
-	defer running.Wait()
+	ctx, end := context.WithCancel(b.Context())
+	var work sync.WaitGroup
+	work.Go(func() { _ = e.Run(ctx) })
+	return ctx, e, func() {
+		end()
+		work.Wait()
+		_ = e.Close()
+		_ = q.Close()
+	}
+}
+
+// credited gives how many events a second are credited, from the first that is sent to the last that is applied.
+func credited(b *testing.B, db *gorm.DB, redisURL string) float64 {
+	b.Helper()
+	ctx, e, stop := running(b, db, redisURL)
 	defer stop()
 
 	if _, err := e.CreateCampaign(ctx, []byte(fullDefinition()), "bench.yaml", "bench"); err != nil {

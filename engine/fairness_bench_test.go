@@ -80,25 +80,16 @@ func percentile(list []time.Duration, p float64) float64 {
 
 func fairness(b *testing.B, db *gorm.DB, redisURL string) {
 	b.Helper()
-	q, err := queue.Open(redisURL, quietLog())
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer q.Close()
-	e, err := engine.New(engine.Config{DB: db, Queue: q, Secret: make([]byte, 32), DataDir: b.TempDir(), PublicURL: "https://k.example", Log: quietLog()})
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer e.Close()
-	ctx, stop := context.WithCancel(b.Context())
-	var running sync.WaitGroup
-	running.Go(func() { _ = e.Run(ctx) })
-	defer running.Wait()
+	ctx, e, stop := running(b, db, redisURL)
 	defer stop()
+	ctx, end := context.WithCancel(ctx)
+	var beside sync.WaitGroup
+	defer beside.Wait()
+	defer end()
 
 	c := &crowd{b: b, db: db, e: e, numbers: map[string]int64{}, watched: &watched{db: db, waiting: map[string]*sighting{}}}
 	c.open(ctx)
-	running.Go(func() { c.watched.run(ctx) })
+	beside.Go(func() { c.watched.run(ctx) })
 
 	quiet, flooded := &timings{}, &timings{}
 	c.half(ctx, quiet)

@@ -1,7 +1,6 @@
 package engine_test
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -91,25 +90,12 @@ type growing struct {
 }
 
 func grow(b *testing.B, db *gorm.DB, redisURL string, events int) {
-	q, err := queue.Open(redisURL, quietLog())
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer q.Close()
-	secret := make([]byte, 32)
-	e, err := engine.New(engine.Config{DB: db, Queue: q, Secret: secret, DataDir: b.TempDir(), PublicURL: "https://k.example", Log: quietLog()})
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer e.Close()
-	ctx, stop := context.WithCancel(b.Context())
-	var running sync.WaitGroup
-	running.Go(func() { _ = e.Run(ctx) })
-	defer running.Wait()
+	ctx, e, stop := running(b, db, redisURL)
 	defer stop()
+	var err error
 
 	g := growing{Engine: e, b: b, db: db, total: events, start: time.Now().Add(-30 * 24 * time.Hour), servers: stores(db)}
-	if g.http, err = api.New(api.Config{Engine: e, Secret: secret, PublicURL: "https://k.example", Log: quietLog()}); err != nil {
+	if g.http, err = api.New(api.Config{Engine: e, Secret: make([]byte, 32), PublicURL: "https://k.example", Log: quietLog()}); err != nil {
 		b.Fatal(err)
 	}
 	if g.key, _, err = e.CreateKey(ctx, "owner", "bench"); err != nil {
