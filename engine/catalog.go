@@ -219,6 +219,9 @@ func (e *Engine) ReviseCampaign(ctx context.Context, id string, source []byte, f
 		if err := e.missing(ctx, row.No, d, "the new revision"); err != nil {
 			return CampaignView{}, err
 		}
+		if err := e.legibleRevision(ctx, row, d); err != nil {
+			return CampaignView{}, err
+		}
 		broken, err := e.brokenPromises(ctx, row, d)
 		if err != nil {
 			return CampaignView{}, err
@@ -236,6 +239,16 @@ func (e *Engine) ReviseCampaign(ctx context.Context, id string, source []byte, f
 	}
 	e.easels.forget(row.No)
 	return e.Campaign(ctx, id)
+}
+
+// legibleRevision says whether phones would read the posters of a definition that is to come into force, with the files
+// that are there.
+func (e *Engine) legibleRevision(ctx context.Context, row campaignRow, d *campaign.Definition) error {
+	board, err := e.setUp(ctx, known{no: row.No, id: row.ID, definition: d})
+	if err != nil {
+		return err
+	}
+	return e.legible(board)
 }
 
 // storeRevision writes a definition under the campaign's next number.

@@ -112,7 +112,7 @@ func why(e *event.Event, names bool) words {
 		said = said.and(say("Tier reached: %s.", "达成档位:%s。", words{strings.Join(d.Tiers, ", "), strings.Join(d.Tiers, "、")}))
 	}
 	if n := len(d.Grants); n > 0 {
-		said = said.and(say("%s changed.", "涉及 %[2]d 份奖励。", words{en: counted(n, "grant", "grants")}, n))
+		said = said.and(words{counted(n, "grant", "grants") + " changed.", fmt.Sprintf("涉及 %d 份奖励。", n)})
 	}
 	said = said.and(reasonOr(d.Reason, names))
 	for _, f := range d.Fields {

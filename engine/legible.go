@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -16,12 +17,13 @@ import (
 )
 
 // Legible says whether phones will read every variant of a definition's poster when links have so many bytes. The fault
-// names the fields of the definition and what to change; nil where no poster is described.
+// names the fields of the definition and what to change, also where a poster cannot be printed at all; nil where no poster is described.
 func Legible(d *campaign.Definition, linkBytes int, files poster.Assets) error {
 	if d.Poster.IsZero() {
 		return nil
 	}
 	var wrong []fault.Field
+	var said string
 	for _, v := range append([]campaign.Variant{{}}, d.Poster.Variants...) {
 		at := "poster."
 		if v.Layers != nil {
@@ -37,6 +39,7 @@ func Legible(d *campaign.Definition, linkBytes int, files poster.Assets) error {
 			}
 			continue
 		}
+		said = cmp.Or(said, refused.Message)
 		for _, f := range refused.Fields {
 			if f.Field = at + f.Field; !slices.Contains(wrong, f) {
 				wrong = append(wrong, f)
@@ -44,7 +47,7 @@ func Legible(d *campaign.Definition, linkBytes int, files poster.Assets) error {
 		}
 	}
 	if len(wrong) > 0 {
-		return fault.Fields("phones would not read the poster", wrong...)
+		return fault.Fields(said, wrong...)
 	}
 	return nil
 }

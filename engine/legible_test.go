@@ -36,5 +36,8 @@ func TestAPosterThatNoPhoneReads(t *testing.T) {
 		if v, err := h.Turn(h.ctx(), "c", "launch", "t"); err != nil || v.Status != campaign.Live {
 			t.Errorf("mended, it is %s: %v", v.Status, err)
 		}
+		if _, err := h.ReviseCampaign(h.ctx(), "c", []byte(covered), "c.yaml", "t"); fault.KindOf(err) != fault.Invalid {
+			t.Errorf("a live campaign was given a covered code: %v", err)
+		}
 	})
 }

@@ -239,6 +239,11 @@ func (e *Engine) assets(b easel) poster.Assets {
 	}
 }
 
+// legible says whether phones will read the posters on an easel.
+func (e *Engine) legible(b easel) error {
+	return Legible(b.campaign.definition, len(e.InviteLink(strings.Repeat("A", code.Length))), e.assets(b))
+}
+
 // printable says whether all posters of a campaign can be printed with the files that are there, and be read by phones.
 func (e *Engine) printable(ctx context.Context, c known) error {
 	variants := []string{""}
@@ -254,7 +259,7 @@ func (e *Engine) printable(ctx context.Context, c known) error {
 			return err
 		}
 	}
-	return Legible(c.definition, len(e.InviteLink(strings.Repeat("A", code.Length))), e.assets(board))
+	return e.legible(board)
 }
 
 // easel is what the posters of a campaign need beside the person, as it was a moment ago.

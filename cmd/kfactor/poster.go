@@ -16,7 +16,6 @@ import (
 	"kfactor/internal/code"
 	"kfactor/internal/fault"
 	"kfactor/poster"
-	"kfactor/poster/proof"
 )
 
 func (a *app) posterCommand() *cobra.Command {
@@ -54,89 +53,6 @@ func (a *app) posterRenderCommand() *cobra.Command {
 	must(cmd.MarkFlagRequired("code"))
 	must(cmd.MarkFlagRequired("output"))
 	return cmd
-}
-
-func (a *app) posterCheckCommand() *cobra.Command {
-	return &cobra.Command{
-		Use: "check FILE", Short: "See whether phones will read the posters of a campaign file",
-		Long: "Prints the posters for the people who make it hardest, compresses, shrinks, blurs, turns and darkens them as chat\n" +
-			"programs, screens and cameras do, and reads the codes back. The table tells what was read, below it stands what to\n" +
-			"change. Ends with 1 when a code is lost to something ordinary; what is in brackets is not ordinary. The files that\n" +
-			"the campaign names are looked for beside FILE.",
-		Example: "  kfactor poster check spring.yaml",
-		Args:    takes("FILE"),
-		RunE: a.do(func(_ context.Context, args []string) error {
-			return a.checkPosters(args[0])
-		}),
-	}
-}
-
-func (a *app) checkPosters(file string) error {
-	d, _, err := a.readDefinition(file)
-	if err != nil {
-		return err
-	}
-	if d.Poster.IsZero() {
-		return fmt.Errorf("%s describes no poster", file)
-	}
-	variants := []string{campaign.MainVariant}
-	for _, v := range d.Poster.Variants {
-		variants = append(variants, v.Name)
-	}
-	var failed error
-	for _, variant := range variants {
-		t := engine.PosterTemplate(d, variant)
-		t.LinkLength = max(t.LongestLink(), a.linkBytes())
-		p, err := proof.Of(t, beside(file))
-		if err != nil {
-			return err
-		}
-		if len(variants) > 1 {
-			fmt.Fprintf(a.stdout, "variant %s\n", variant)
-		}
-		if err := a.printProof(p); err != nil {
-			return err
-		}
-		for _, w := range p.Warnings() {
-			fmt.Fprintf(a.stdout, "%s: warning: %s: %s\n", file, w.Field, w.Message)
-		}
-		var refused *fault.Error
-		if errors.As(p.Err(), &refused) {
-			failed = errReported
-			for _, f := range refused.Fields {
-				fmt.Fprintf(a.stderr, "%s: %s: %s\n", file, f.Field, f.Message)
-			}
-		}
-	}
-	return failed
-}
-
-// linkBytes is how long the links in codes are.
-func (a *app) linkBytes() int { return len(a.settings.Link(nil)+"/r/") + code.Length }
-
-// printProof writes what was read, a line for each person and code.
-func (a *app) printProof(p *proof.Proof) error {
-	head := []string{"code", "for"}
-	for _, t := range p.Treatments {
-		if t.Ordinary {
-			head = append(head, t.Name)
-		} else {
-			head = append(head, "("+t.Name+")")
-		}
-	}
-	rows := make([][]string, 0, len(p.Rows))
-	for _, r := range p.Rows {
-		row := []string{fmt.Sprintf("layers[%d]", r.Layer), r.Person}
-		for _, read := range r.Read {
-			if read {
-				row = append(row, "yes")
-			} else {
-				row = append(row, "NO")
-			}
-		}
-		rows = append(rows, row)
-	}
-	return printTable(a.stdout, head, rows)
 }
 
 // beside finds the files that a campaign names where its own file is.

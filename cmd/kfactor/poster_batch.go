@@ -453,6 +453,16 @@ type parcel struct {
 	zip   *zip.Writer
 }
 
+// dosDate and dosTime are a moment as ZIP files have it; a raw entry is not given them by the writer.
+// Source: PKWARE APPNOTE 4.4.6, in the format of MS-DOS.
+func dosDate(t time.Time) uint16 {
+	return uint16(t.Day() | int(t.Month())<<5 | (t.Year()-1980)<<9)
+}
+
+func dosTime(t time.Time) uint16 {
+	return uint16(t.Second()/2 | t.Minute()<<5 | t.Hour()<<11)
+}
+
 func (p *parcel) has(string) bool { return false }
 
 func (p *parcel) put(code string, file []byte) error {
@@ -460,7 +470,8 @@ func (p *parcel) put(code string, file []byte) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	w, err := p.zip.CreateRaw(&zip.FileHeader{
-		Name: code + p.ending, Method: zip.Store, Modified: p.when, CRC32: sum, CompressedSize64: size, UncompressedSize64: size,
+		Name: code + p.ending, Method: zip.Store, Modified: p.when, ModifiedDate: dosDate(p.when), ModifiedTime: dosTime(p.when),
+		CRC32: sum, CompressedSize64: size, UncompressedSize64: size,
 	})
 	if err == nil {
 		_, err = w.Write(file)
