@@ -470,7 +470,8 @@ func (p *parcel) put(code string, file []byte) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	w, err := p.zip.CreateRaw(&zip.FileHeader{
-		Name: code + p.ending, Method: zip.Store, Modified: p.when, ModifiedDate: dosDate(p.when), ModifiedTime: dosTime(p.when),
+		Name: code + p.ending, Method: zip.Store, Modified: p.when,
+		ModifiedDate: dosDate(p.when), ModifiedTime: dosTime(p.when), //nolint:staticcheck // Modified alone is not written for a raw entry
 		CRC32: sum, CompressedSize64: size, UncompressedSize64: size,
 	})
 	if err == nil {
