@@ -251,6 +251,23 @@ func (e *Engine) legibleRevision(ctx context.Context, row campaignRow, d *campai
 	return e.legible(board)
 }
 
+// legibleFile says whether phones would read the posters of a campaign that has started when one of its files is another.
+func (e *Engine) legibleFile(ctx context.Context, row campaignRow, file assetRow) error {
+	if row.Status == campaign.Draft {
+		return nil
+	}
+	d, err := e.definition(ctx, row.No, row.Revision)
+	if err != nil || !slices.Contains(d.Files(), file.Name) {
+		return err
+	}
+	board, err := e.setUp(ctx, known{no: row.No, id: row.ID, definition: d})
+	if err != nil {
+		return err
+	}
+	board.files[file.Name] = file.SHA256
+	return e.legible(board)
+}
+
 // storeRevision writes a definition under the campaign's next number.
 func (e *Engine) storeRevision(ctx context.Context, no int64, source []byte, d *campaign.Definition, by string) (int, error) {
 	for {
@@ -442,6 +459,9 @@ func (e *Engine) PutAsset(ctx context.Context, id, name string, body []byte) (As
 	asset := assetRow{Campaign: row.No, Name: name, SHA256: hex.EncodeToString(sum[:]), Size: int64(len(body)), UpdatedAt: e.now()}
 	if err := e.writeAsset(asset.SHA256, body); err != nil {
 		return AssetView{}, fmt.Errorf("store file %s: %w", name, err)
+	}
+	if err := e.legibleFile(ctx, row, asset); err != nil {
+		return AssetView{}, err
 	}
 	err = database.Upsert(e.DB.WithContext(ctx), []assetRow{asset}, []string{"campaign", "name"}, []string{"sha256", "size", "updated_at"})
 	e.easels.forget(row.No)

@@ -1,7 +1,12 @@
 package engine_test
 
 import (
+	"bytes"
 	"errors"
+	"image"
+	"image/color"
+	"image/draw"
+	"image/png"
 	"strings"
 	"testing"
 
@@ -38,6 +43,39 @@ func TestAPosterThatNoPhoneReads(t *testing.T) {
 		}
 		if _, err := h.ReviseCampaign(h.ctx(), "c", []byte(covered), "c.yaml", "t"); fault.KindOf(err) != fault.Invalid {
 			t.Errorf("a live campaign was given a covered code: %v", err)
+		}
+	})
+}
+
+func TestAFileThatHidesTheCode(t *testing.T) {
+	t.Parallel()
+	databasetest.Each(t, func(t *testing.T, db *gorm.DB) {
+		h := open(t, db)
+		with := definition(spring, "    - qr: {at: [235, 900], size: 280}\n",
+			"    - qr: {at: [235, 900], size: 280}\n    - image: {source: top.png, at: [235, 900], size: [280, 280]}\n")
+		if _, err := h.CreateCampaign(h.ctx(), []byte(with), "c.yaml", "t"); err != nil {
+			t.Fatal(err)
+		}
+		plain := func(c color.NRGBA) []byte {
+			img := image.NewNRGBA(image.Rect(0, 0, 8, 8))
+			draw.Draw(img, img.Rect, image.NewUniform(c), image.Point{}, draw.Src)
+			var file bytes.Buffer
+			if err := png.Encode(&file, img); err != nil {
+				t.Fatal(err)
+			}
+			return file.Bytes()
+		}
+		if _, err := h.PutAsset(h.ctx(), "c", "top.png", plain(color.NRGBA{})); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := h.Turn(h.ctx(), "c", "launch", "t"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := h.PutAsset(h.ctx(), "c", "top.png", plain(color.NRGBA{A: 255})); fault.KindOf(err) != fault.Invalid {
+			t.Errorf("a live campaign was given a picture that hides its code: %v", err)
+		}
+		if _, err := h.PutAsset(h.ctx(), "c", "top.png", plain(color.NRGBA{G: 255, A: 1})); err != nil {
+			t.Error(err)
 		}
 	})
 }

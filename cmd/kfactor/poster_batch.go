@@ -16,6 +16,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
@@ -310,6 +311,9 @@ func (b *batch) tell(wrong []mistake) error {
 // readPeople reads a list: comma or semicolon, with or without a byte order mark.
 func readPeople(body []byte) (lines []listing, wrong []mistake) {
 	text := strings.TrimPrefix(string(body), "\ufeff")
+	if !utf8.ValidString(text) { // names would be printed as whatever they look like
+		return nil, []mistake{{1, "the list is not in UTF-8; save it again as CSV UTF-8"}}
+	}
 	head, _, _ := strings.Cut(text, "\n")
 	r := csv.NewReader(strings.NewReader(text))
 	if !strings.Contains(head, ",") && strings.Contains(head, ";") { // as spreadsheets write it in much of Europe
