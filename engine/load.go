@@ -21,7 +21,7 @@ import (
 // codes they name, the people those point to, the actors' credits, the rewards. What is in memory already stays as it
 // is, for it may be newer than what is stored.
 func (e *Engine) load(ctx context.Context, b *batch, missing []int64) error {
-	l := loader{Engine: e, db: e.DB.WithContext(ctx), batch: b, world: b.world, no: b.row.No}
+	l := loader{Engine: e, db: e.DB.WithContext(ctx), world: b.world, no: b.row.No}
 	people := slices.Clone(missing)
 	var codes []string
 	var grants []int64
@@ -33,8 +33,8 @@ func (e *Engine) load(ctx context.Context, b *batch, missing []int64) error {
 			people = append(people, ev.Person)
 			actors[ev.Person] = true
 		}
-		if code := strings.ToUpper(ev.Code); code != "" && b.world.Owners[code] == 0 {
-			codes = append(codes, code)
+		if ev.Code != "" {
+			codes = append(codes, strings.ToUpper(ev.Code))
 		}
 		if !ev.System {
 			for t := range tasksTakingBack(b.world.Definition, ev.Type) {
@@ -63,7 +63,6 @@ func (e *Engine) load(ctx context.Context, b *batch, missing []int64) error {
 	if err := l.owners(codes); err != nil {
 		return err
 	}
-	people = slices.AppendSeq(people, maps.Values(b.world.Owners))
 	if err := l.credits(slices.Collect(maps.Keys(actors)), refunds); err != nil {
 		return err
 	}
@@ -99,9 +98,9 @@ func tasksTakingBack(d *campaign.Definition, eventType string) map[string]bool {
 type loader struct {
 	*Engine
 	db    *gorm.DB
-	batch *batch
 	world *step.World
 	no    int64
+	named []int64 // people whom the codes, credits and grants of this batch name
 }
 
 // inChunk bounds the values of one IN list.
@@ -109,7 +108,12 @@ const inChunk = 2000
 
 func (l *loader) owners(codes []string) error {
 	slices.Sort(codes)
-	for part := range slices.Chunk(slices.Compact(codes), inChunk) {
+	unknown := slices.DeleteFunc(slices.Compact(codes), func(code string) bool {
+		owner, known := l.world.Owners[code]
+		l.named = append(l.named, owner)
+		return known
+	})
+	for part := range slices.Chunk(unknown, inChunk) {
 		var rows []codeRow
 		// By the codes alone: told the campaign too, SQLite would go through all codes of the campaign instead.
 		if err := l.db.Where("code IN ?", part).Find(&rows).Error; err != nil {
@@ -118,6 +122,7 @@ func (l *loader) owners(codes []string) error {
 		for _, r := range rows {
 			if r.Campaign == l.no {
 				l.world.Owners[r.Code] = r.Person
+				l.named = append(l.named, r.Person)
 			}
 		}
 	}
@@ -133,6 +138,7 @@ func (l *loader) credits(actors []int64, refunds map[string][]int64) error {
 			key := step.CreditKey{Person: c.Person, Task: c.Task, N: c.N}
 			if err == nil && l.world.Credits[key] == nil {
 				l.world.Credits[key] = &c
+				l.named = append(l.named, c.Person, c.Owner)
 			}
 			return err
 		}, "SELECT person, task, n, owner, state, on_at, off_at, due_at, ref, event FROM credits WHERE campaign = ? AND "+where,
@@ -198,6 +204,7 @@ func (l *loader) addGrants(query *gorm.DB, queue *[]int64) error {
 	for i := range rows {
 		if l.world.Grants[rows[i].No] == nil {
 			l.world.Grants[rows[i].No] = &rows[i]
+			l.named = append(l.named, rows[i].Person)
 		}
 		if queue != nil {
 			*queue = append(*queue, rows[i].No)
@@ -218,6 +225,7 @@ func (l *loader) queues() error {
 	for i := range held {
 		key := step.CreditKey{Person: held[i].Person, Task: held[i].Task, N: held[i].N}
 		l.world.Credits[key] = &held[i]
+		l.named = append(l.named, held[i].Person, held[i].Owner)
 		q.Held = append(q.Held, key)
 	}
 	for _, r := range slices.Sorted(maps.Keys(l.world.Shelves)) {
@@ -241,20 +249,16 @@ func (l *loader) queues() error {
 	return nil
 }
 
-// people loads persons and, in a second go, whom they and the credits at hand point to.
+// people loads persons and, in a second go, whom they point to. It looks at those of this batch and at nobody else in
+// memory, or a batch would cost more the more is at hand.
 func (l *loader) people(numbers []int64) error {
-	numbers = append(numbers, l.world.Queues.Recheck...)
-	for _, g := range l.world.Grants {
-		numbers = append(numbers, g.Person)
-	}
-	for key, c := range l.world.Credits {
-		numbers = append(numbers, key.Person, c.Owner)
-	}
-	if err := l.addPeople(numbers); err != nil {
+	numbers = slices.Concat(numbers, l.named, l.world.Queues.Recheck)
+	if err := l.addPeople(slices.Clone(numbers)); err != nil {
 		return err
 	}
 	var pointed []int64
-	for _, p := range l.world.People {
+	for _, n := range numbers {
+		p := l.world.People[n]
 		if p == nil {
 			continue
 		}
