@@ -237,18 +237,18 @@ func (e *Engine) ReviseCampaign(ctx context.Context, id string, source []byte, f
 	if err := e.order(ctx, row.No, event.Revised, step.Order{By: by, Revision: revision}); err != nil {
 		return CampaignView{}, err
 	}
-	e.easels.forget(row.No)
+	e.posterSources.forget(row.No)
 	return e.Campaign(ctx, id)
 }
 
 // legibleRevision says whether phones would read the posters of a definition that is to come into force, with the files
 // that are there.
 func (e *Engine) legibleRevision(ctx context.Context, row campaignRow, d *campaign.Definition) error {
-	board, err := e.setUp(ctx, known{no: row.No, id: row.ID, definition: d})
+	source, err := e.readPosterSource(ctx, known{no: row.No, id: row.ID, definition: d})
 	if err != nil {
 		return err
 	}
-	return e.legible(board)
+	return e.legible(source)
 }
 
 // legibleFile says whether phones would read the posters of a campaign that has started when one of its files is another.
@@ -260,12 +260,12 @@ func (e *Engine) legibleFile(ctx context.Context, row campaignRow, file assetRow
 	if err != nil || !slices.Contains(d.Files(), file.Name) {
 		return err
 	}
-	board, err := e.setUp(ctx, known{no: row.No, id: row.ID, definition: d})
+	source, err := e.readPosterSource(ctx, known{no: row.No, id: row.ID, definition: d})
 	if err != nil {
 		return err
 	}
-	board.files[file.Name] = file.SHA256
-	return e.legible(board)
+	source.files[file.Name] = file.SHA256
+	return e.legible(source)
 }
 
 // storeRevision writes a definition under the campaign's next number.
@@ -464,7 +464,7 @@ func (e *Engine) PutAsset(ctx context.Context, id, name string, body []byte) (As
 		return AssetView{}, err
 	}
 	err = database.Upsert(e.DB.WithContext(ctx), []assetRow{asset}, []string{"campaign", "name"}, []string{"sha256", "size", "updated_at"})
-	e.easels.forget(row.No)
+	e.posterSources.forget(row.No)
 	return AssetView{Campaign: id, Name: name, Size: asset.Size, SHA256: asset.SHA256}, err
 }
 

@@ -43,20 +43,20 @@ type Config struct {
 // Engine runs campaigns.
 type Engine struct {
 	Config
-	sealer   *seal.Sealer
-	catalog  catalog
-	intake   *intake
-	drains   drains
-	passing  passing
-	applying campaignLocks
-	batches  *fair.Turns // by campaign number
-	keys     keyCache
-	presses  presses
-	easels   easels
+	sealer        *seal.Sealer
+	catalog       catalog
+	intake        *intake
+	drains        drains
+	passing       passing
+	applying      campaignLocks
+	batches       *fair.Turns // by campaign number
+	keys          keyCache
+	presses       presses
+	posterSources posterSources
 
-	joiners gather[lookup, campaign.Person] // users who have joined
-	faces   gather[personNo, face]
-	sitters gather[string, Sitter] // by code
+	joiners      gather[lookup, campaign.Person] // users who have joined
+	faces        gather[personNo, face]
+	posterOwners gather[string, PosterOwner] // by code
 
 	unwakeable atomic.Int64 // UTC milliseconds until which no wake is tried
 }
@@ -84,7 +84,7 @@ func New(c Config) (*Engine, error) {
 	if err := e.checkSecret(); err != nil {
 		return nil, err
 	}
-	e.joiners.fetch, e.faces.fetch, e.sitters.fetch = e.participantsAmong, e.readFaces, e.readSitters
+	e.joiners.fetch, e.faces.fetch, e.posterOwners.fetch = e.participantsAmong, e.readFaces, e.readPosterOwners
 	e.batches = fair.New(batchesAtOnce(c.DB), time.Now)
 	e.intake = newIntake(e)
 	return e, nil

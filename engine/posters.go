@@ -157,15 +157,15 @@ func (p *presses) forget(key pressKey) {
 // Poster gives a participant's poster: a tag that changes when the picture would, and a function that prints it and
 // appends the file to dst. variant "" is the participant's own; format "" is the campaign's.
 func (e *Engine) Poster(ctx context.Context, text, variant, format string) (etag string, print func(dst []byte) ([]byte, error), err error) {
-	who, err := e.sitter(ctx, text)
+	who, err := e.posterOwner(ctx, text)
 	if err != nil {
 		return "", nil, err
 	}
-	board, err := e.easel(ctx, who.campaign)
+	source, err := e.posterSource(ctx, who.campaign)
 	if err != nil {
 		return "", nil, err
 	}
-	definition := board.campaign.definition
+	definition := source.campaign.definition
 	if variant == "" {
 		variant = who.Variant
 	} else if !hasVariant(definition, variant) {
@@ -176,17 +176,17 @@ func (e *Engine) Poster(ctx context.Context, text, variant, format string) (etag
 	if who.AvatarURL != "" {
 		// Without the picture the poster shows an initial: better than none, or than a late one.
 		if person.Avatar, err = e.Avatars.Get(ctx, who.AvatarURL); err != nil {
-			e.Log.Info("avatar", "campaign", board.campaign.id, "err", "it could not be fetched")
+			e.Log.Info("avatar", "campaign", source.campaign.id, "err", "it could not be fetched")
 		}
 	}
-	key := board.key(variant)
+	key := source.key(variant)
 	tag := sha256.Sum256(fmt.Appendf(nil, "%+v\n%s\n%s\n%q\n%x", key, format, person.Link, person.Nickname, sha256.Sum256(person.Avatar)))
 	return hex.EncodeToString(tag[:16]), func(dst []byte) ([]byte, error) {
 		began := time.Now()
-		press, err := e.press(board, variant)
+		press, err := e.press(source, variant)
 		if err != nil {
 			// It is the campaign's file that is wrong, nothing that a visitor could mend.
-			return dst, fmt.Errorf("compile the poster of campaign %s: %v", board.campaign.id, err) //nolint:errorlint // its kind must not show
+			return dst, fmt.Errorf("compile the poster of campaign %s: %v", source.campaign.id, err) //nolint:errorlint // its kind must not show
 		}
 		if dst, err = press.Append(dst, format, person); err != nil {
 			return dst, err
@@ -198,7 +198,7 @@ func (e *Engine) Poster(ctx context.Context, text, variant, format string) (etag
 
 // CodeLink is the address in the QR of a participant's code; fault.NotFound for a code that nobody has.
 func (e *Engine) CodeLink(ctx context.Context, text string) (string, error) {
-	who, err := e.sitter(ctx, text)
+	who, err := e.posterOwner(ctx, text)
 	if err != nil {
 		return "", err
 	}
@@ -225,7 +225,7 @@ func (e *Engine) checkAsset(name string, body []byte) error {
 }
 
 // assets reads the files of a campaign.
-func (e *Engine) assets(b easel) poster.Assets {
+func (e *Engine) assets(b posterSource) poster.Assets {
 	return func(name string) ([]byte, error) {
 		sum, ok := b.files[name]
 		if !ok {
@@ -239,8 +239,8 @@ func (e *Engine) assets(b easel) poster.Assets {
 	}
 }
 
-// legible says whether phones will read the posters on an easel.
-func (e *Engine) legible(b easel) error {
+// legible says whether phones will read the posters on an posterSource.
+func (e *Engine) legible(b posterSource) error {
 	return Legible(b.campaign.definition, len(e.InviteLink(strings.Repeat("A", code.Length))), e.assets(b))
 }
 
@@ -250,46 +250,46 @@ func (e *Engine) printable(ctx context.Context, c known) error {
 	for _, v := range c.definition.Poster.Variants {
 		variants = append(variants, v.Name)
 	}
-	board, err := e.setUp(ctx, c)
+	source, err := e.readPosterSource(ctx, c)
 	if err != nil {
 		return err
 	}
 	for _, v := range variants {
-		if _, err := e.press(board, v); err != nil {
+		if _, err := e.press(source, v); err != nil {
 			return err
 		}
 	}
-	return e.legible(board)
+	return e.legible(source)
 }
 
-// easel is what the posters of a campaign need beside the person, as it was a moment ago.
-type easel struct {
+// posterSource is what the posters of a campaign need beside the person, as it was a moment ago.
+type posterSource struct {
 	campaign known
 	files    map[string]string // hash of each file, by its name
 	sum      string            // hash over them
 }
 
-func (b easel) key(variant string) pressKey {
+func (b posterSource) key(variant string) pressKey {
 	return pressKey{b.campaign.no, b.campaign.revision, variant, b.sum}
 }
 
-// easels keeps what posters need as long as a catalog's entry is fresh.
-type easels struct {
+// posterSources keeps what posters need as long as a catalog's entry is fresh.
+type posterSources struct {
 	mu      sync.Mutex
-	byNo    map[int64]easel
+	byNo    map[int64]posterSource
 	flights singleflight.Group
 }
 
 // forget has the campaign looked at again: this process has changed it.
-func (b *easels) forget(no int64) {
+func (b *posterSources) forget(no int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	delete(b.byNo, no)
 }
 
-// easel is a campaign's. Those who find it stale at the same time read it once.
-func (e *Engine) easel(ctx context.Context, no int64) (easel, error) {
-	b := &e.easels
+// posterSource is a campaign's. Those who find it stale at the same time read it once.
+func (e *Engine) posterSource(ctx context.Context, no int64) (posterSource, error) {
+	b := &e.posterSources
 	b.mu.Lock()
 	kept, ok := b.byNo[no]
 	b.mu.Unlock()
@@ -301,40 +301,40 @@ func (e *Engine) easel(ctx context.Context, no int64) (easel, error) {
 		defer cancel()
 		var row campaignRow // its state is large and no matter here
 		if err := e.DB.WithContext(ctx).Select("no", "id", "revision").Where("no = ?", no).Take(&row).Error; err != nil {
-			return easel{}, err
+			return posterSource{}, err
 		}
 		c, err := e.remember(ctx, row)
 		if err != nil {
-			return easel{}, err
+			return posterSource{}, err
 		}
-		read, err := e.setUp(ctx, c)
+		read, err := e.readPosterSource(ctx, c)
 		if err != nil {
-			return easel{}, err
+			return posterSource{}, err
 		}
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		if b.byNo == nil || len(b.byNo) >= catalogSize {
-			b.byNo = map[int64]easel{}
+			b.byNo = map[int64]posterSource{}
 		}
 		b.byNo[no] = read
 		return read, nil
 	})
 	select {
 	case a := <-answer:
-		read, _ := a.Val.(easel)
+		read, _ := a.Val.(posterSource)
 		return read, a.Err
 	case <-ctx.Done():
-		return easel{}, ctx.Err()
+		return posterSource{}, ctx.Err()
 	}
 }
 
-// setUp reads which files a campaign has.
-func (e *Engine) setUp(ctx context.Context, c known) (easel, error) {
+// readPosterSource reads which files a campaign has.
+func (e *Engine) readPosterSource(ctx context.Context, c known) (posterSource, error) {
 	var rows []assetRow
 	if err := e.DB.WithContext(ctx).Where("campaign = ?", c.no).Order("name").Find(&rows).Error; err != nil {
-		return easel{}, err
+		return posterSource{}, err
 	}
-	b, sums := easel{campaign: c, files: make(map[string]string, len(rows))}, sha256.New()
+	b, sums := posterSource{campaign: c, files: make(map[string]string, len(rows))}, sha256.New()
 	for _, f := range rows {
 		b.files[f.Name] = f.SHA256
 		fmt.Fprintf(sums, "%s %s\n", f.Name, f.SHA256)
@@ -344,7 +344,7 @@ func (e *Engine) setUp(ctx context.Context, c known) (easel, error) {
 }
 
 // press compiles a poster once and keeps it. The files are those that the key names, whatever was uploaded since.
-func (e *Engine) press(b easel, variant string) (*poster.Press, error) {
+func (e *Engine) press(b posterSource, variant string) (*poster.Press, error) {
 	key := b.key(variant)
 	entry := e.presses.entry(key)
 	entry.once.Do(func() {

@@ -41,9 +41,9 @@ type batch struct {
 	force                       bool
 }
 
-// sitting is one poster of a batch.
-type sitting struct {
-	engine.Sitter
+// batchItem is one poster of a batch.
+type batchItem struct {
+	engine.PosterOwner
 	line   int    // in the list; 0 without one
 	avatar string // a file, where the list names one
 }
@@ -102,7 +102,7 @@ func (b *batch) run(ctx context.Context, e *engine.Engine) error {
 		return err
 	}
 	known := len(people)
-	people = slices.DeleteFunc(people, func(s sitting) bool { return rack.has(s.Code) })
+	people = slices.DeleteFunc(people, func(s batchItem) bool { return rack.has(s.Code) })
 	tally := &tally{all: len(people), began: time.Now()}
 	err = b.print(ctx, e, printer, format, people, rack, tally)
 	if err = errors.Join(err, rack.close(err == nil)); err != nil {
@@ -123,7 +123,7 @@ func (b *batch) run(ctx context.Context, e *engine.Engine) error {
 }
 
 // print prints all posters, as many at a time as there are processors. Pictures are fetched ahead, more at a time.
-func (b *batch) print(ctx context.Context, e *engine.Engine, printer *engine.Printer, format string, people []sitting, rack rack, tally *tally) error {
+func (b *batch) print(ctx context.Context, e *engine.Engine, printer *engine.Printer, format string, people []batchItem, rack rack, tally *tally) error {
 	stop := b.progress(tally)
 	defer stop()
 	desks := make(chan []byte, runtime.GOMAXPROCS(0)) // a buffer for each poster being printed
@@ -149,7 +149,7 @@ func (b *batch) print(ctx context.Context, e *engine.Engine, printer *engine.Pri
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			desk, err = printer.Append(desk[:0], format, s.Sitter, avatar)
+			desk, err = printer.Append(desk[:0], format, s.PosterOwner, avatar)
 			if err != nil {
 				return fmt.Errorf("poster %s: %w", s.Code, err)
 			}
@@ -164,7 +164,7 @@ func (b *batch) print(ctx context.Context, e *engine.Engine, printer *engine.Pri
 }
 
 // where is what a message about a poster begins with.
-func (b *batch) where(s *sitting) string {
+func (b *batch) where(s *batchItem) string {
 	if s.line == 0 {
 		return s.Code
 	}
@@ -172,7 +172,7 @@ func (b *batch) where(s *sitting) string {
 }
 
 // avatar is somebody's picture. One that the list names has to be there; one that somebody came with is made up for.
-func (b *batch) avatar(ctx context.Context, e *engine.Engine, s *sitting, tally *tally) ([]byte, error) {
+func (b *batch) avatar(ctx context.Context, e *engine.Engine, s *batchItem, tally *tally) ([]byte, error) {
 	switch {
 	case s.avatar == "" && s.AvatarURL == "":
 		return nil, nil
@@ -214,14 +214,14 @@ func (b *batch) beside(name string) string {
 }
 
 // people are those whose posters are printed.
-func (b *batch) people(ctx context.Context, e *engine.Engine) ([]sitting, error) {
+func (b *batch) people(ctx context.Context, e *engine.Engine) ([]batchItem, error) {
 	if b.list != "" {
 		return b.listed(ctx, e)
 	}
-	var all []sitting
-	err := e.EachSitter(ctx, b.campaign, func(some []engine.Sitter) error {
+	var all []batchItem
+	err := e.EachPosterOwner(ctx, b.campaign, func(some []engine.PosterOwner) error {
 		for _, s := range some {
-			all = append(all, sitting{Sitter: s})
+			all = append(all, batchItem{PosterOwner: s})
 		}
 		return nil
 	})
@@ -235,7 +235,7 @@ type listing struct {
 }
 
 // listed are those of the list. Everything that is wrong in it is told before anything is printed.
-func (b *batch) listed(ctx context.Context, e *engine.Engine) ([]sitting, error) {
+func (b *batch) listed(ctx context.Context, e *engine.Engine) ([]batchItem, error) {
 	body, err := readBounded(b.list, batchBytes)
 	if err != nil {
 		return nil, err
@@ -249,15 +249,15 @@ func (b *batch) listed(ctx context.Context, e *engine.Engine) ([]sitting, error)
 			users = append(users, l.user)
 		}
 	}
-	byCode, err := e.SittersByCode(ctx, b.campaign, codes)
+	byCode, err := e.PosterOwnersByCode(ctx, b.campaign, codes)
 	if err != nil {
 		return nil, err
 	}
-	byUser, err := e.SittersByUser(ctx, b.campaign, users)
+	byUser, err := e.PosterOwnersByUser(ctx, b.campaign, users)
 	if err != nil {
 		return nil, err
 	}
-	all, first := make([]sitting, 0, len(lines)), map[string]int{}
+	all, first := make([]batchItem, 0, len(lines)), map[string]int{}
 	for _, l := range lines {
 		s, ok := byCode[l.code]
 		if l.code == "" {
@@ -281,7 +281,7 @@ func (b *batch) listed(ctx context.Context, e *engine.Engine) ([]sitting, error)
 		if l.nickname != "" {
 			s.Nickname = l.nickname
 		}
-		all = append(all, sitting{Sitter: s, line: l.line, avatar: l.avatar})
+		all = append(all, batchItem{PosterOwner: s, line: l.line, avatar: l.avatar})
 	}
 	return all, b.tell(wrong)
 }
