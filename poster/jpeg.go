@@ -70,9 +70,7 @@ func (f *jpegForm) append(dst []byte, person Person) ([]byte, error) {
 		return dst, err
 	}
 	s := f.sheets.Get().(*jpegSheet) //nolint:forcetypeassert // nothing else is pooled
-	s.brush.person = person
-	err := f.press.paint(&s.brush, s, &s.brush.person)
-	s.brush.person = Person{}
+	err := f.press.paintFor(&s.brush, s, person)
 	if err == nil {
 		dst = f.plate.Append(dst, s.Planes, s.changed)
 	}

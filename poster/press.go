@@ -204,6 +204,14 @@ func (p *Press) paint(brush *painter, to canvas, person *Person) error {
 	return nil
 }
 
+// paintFor paints a person's poster. The person lies with the brush meanwhile, or each would be a piece of memory anew.
+func (p *Press) paintFor(brush *painter, to canvas, person Person) error {
+	brush.person = person
+	err := p.paint(brush, to, &brush.person)
+	brush.person = Person{}
+	return err
+}
+
 // overlaid says whether static layers lie above others.
 func (p *Press) overlaid() bool {
 	return slices.ContainsFunc(p.layers, func(l placed) bool { return l.parts != nil })
