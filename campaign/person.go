@@ -143,6 +143,13 @@ func (p *Person) Followed(at int64) {
 	}
 }
 
+// Gone forgets what Came noted up to a moment: they left then.
+func (p *Person) Gone(task string, at int64) {
+	if came, noted := p.Facts.Came[task]; noted && at >= came {
+		delete(p.Facts.Came, task)
+	}
+}
+
 // Came notes an event at a time that a task would have counted, had there been somebody to count it for.
 func (p *Person) Came(task string, at int64) {
 	if at > p.Facts.Came[task] {

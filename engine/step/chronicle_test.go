@@ -416,6 +416,21 @@ func (c *chronicle) leftAt(person int64, t *campaign.Task, order string) int64 {
 	return at
 }
 
+// leftLast says whether of all that somebody did for or against a task at one moment the leaving was told last.
+func (c *chronicle) leftLast(person int64, t *campaign.Task, at int64) bool {
+	left := false
+	for _, n := range c.news {
+		if n.person != person || n.at != at {
+			continue
+		}
+		for _, came := range n.came {
+			left = left && c.d.Tasks[came].Name != t.Name
+		}
+		left = left || n.kind == t.RevokeOn && n.order == ""
+	}
+	return left
+}
+
 func (c *chronicle) giveInviter(e event.Event, t *campaign.Task, owner int64, s stray) event.TaskDetail {
 	made := event.TaskDetail{Owner: owner}
 	bound := c.inviter(s.person)
@@ -446,7 +461,7 @@ func (c *chronicle) giveInviter(e event.Event, t *campaign.Task, owner int64, s 
 			}
 		}
 	}
-	if left := c.leftAt(s.person, t, s.order); left > m.on {
+	if left := c.leftAt(s.person, t, s.order); left > m.on || left == m.on && (e.ID != s.id || s.at != left) && c.leftLast(s.person, t, left) {
 		m.off = left
 		m.due = due(t, m.at)
 		c.credits = append(c.credits, m)

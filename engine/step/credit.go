@@ -98,9 +98,12 @@ func (w *World) giveInviter(t *campaign.Task, m moment, owner *campaign.Person, 
 	case t.NewUsersOnly && (o.Known || actor.KnownBefore(o.At)):
 		return no(event.NotNewUser, "")
 	}
-	leftAt := lastLeft(t, actor, o.Order)
-	onAt := max(o.At, actor.Facts.Came[t.Name]) // they may have come back since, and only the news was faster
+	leftAt, cameAt := lastLeft(t, actor, o.Order), actor.Facts.Came[t.Name]
+	onAt := max(o.At, cameAt) // they may have come back since, and only the news was faster
 	leftLater := leftAt > onAt
+	if leftAt == onAt && m.ID != o.Event && cameAt != onAt {
+		leftLater = true // of two at one moment the journal's order tells, and this one was heard of after that event
+	}
 	if !leftLater {
 		if reason := w.overLimit(t, owner, o.At); reason != "" {
 			return no(event.LimitReached, reason)
@@ -267,6 +270,9 @@ func (w *World) takeBack(t *campaign.Task, m moment, live bool) event.TaskDetail
 	} else {
 		m.actor.Left(leaving(m.Type, m.facts.Order), m.Time)
 		c = w.Credits[CreditKey{m.Person, t.Name, 0}]
+		if c == nil && m.facts.Order == "" {
+			m.actor.Gone(t.Name, m.Time)
+		}
 		if c == nil || c.Ref != "" && m.facts.Order != "" && c.Ref != m.facts.Order {
 			return event.TaskDetail{}
 		}

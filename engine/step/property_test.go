@@ -196,6 +196,37 @@ func TestNewsInAnyOrder(t *testing.T) {
 	}
 }
 
+func TestOfTwoAtOneMomentTheOneToldLastCounts(t *testing.T) {
+	t.Parallel()
+	const at = time.Hour
+	follow, leave := what{kind: "subscribe", user: "x", at: at, id: "follow"}, what{kind: "unsubscribe", user: "x", at: at, id: "leave"}
+	back := what{kind: "subscribe", user: "x", at: at, id: "back"}
+	code := what{kind: "scan", user: "x", code: "A", at: at, id: "scan"}
+	leaveByCode := leave
+	leaveByCode.code = "A"
+	for _, c := range []struct {
+		name   string
+		events []what
+		want   int
+	}{
+		{"gone before the code came", []what{follow, leave, code}, 0},
+		{"gone by the event that brought the code", []what{follow, leaveByCode}, 0},
+		{"back before the code came", []what{follow, leave, back, code}, 1},
+		{"left in the moment before", []what{leave, follow, code}, 1},
+		{"the code first", []what{code, follow, leave}, 0},
+		{"the code first, and back", []what{code, follow, leave, back}, 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			f := live(t, invitation(), "A")
+			f.pass(2 * time.Hour)
+			f.post(c.events...)
+			if n := f.count("A", "invite"); n != c.want {
+				t.Errorf("%d friends count, want %d", n, c.want)
+			}
+		})
+	}
+}
+
 func permute(events []what, from int, each func([]what)) {
 	if from == len(events) {
 		each(events)
