@@ -78,7 +78,7 @@ func (s *server) qr(c echo.Context) error {
 	if !ok {
 		return s.guessed(c, noPicture)
 	}
-	link, err := s.engine.CodeLink(c.Request().Context(), known)
+	link, _, err := s.engine.CodeLink(c.Request().Context(), known)
 	if fault.KindOf(err) == fault.NotFound {
 		return s.guessed(c, err)
 	}

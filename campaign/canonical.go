@@ -83,6 +83,9 @@ func (d *Definition) tree() members {
 			{"timezone", d.Schedule.Timezone},
 		}},
 	}
+	if d.QR != ChannelInQR {
+		m.set("qr", d.QR)
+	}
 	join := members{{"on_subscribe", d.Join.OnSubscribe}}
 	if len(d.Join.Keywords) > 0 {
 		join.set("keywords", anys(d.Join.Keywords))

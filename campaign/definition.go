@@ -22,6 +22,7 @@ type Definition struct {
 	ID          string // the file's `campaign`: [a-z0-9][a-z0-9-]{0,62}
 	Name        string
 	Channel     string // "web" or a configured channel's name
+	QR          string // what the QR code on a poster holds: ChannelInQR or LinkInQR
 	Schedule    Schedule
 	Join        Join
 	Attribution Attribution
@@ -35,6 +36,12 @@ type Definition struct {
 	Funnel      []string          // event types, first stage first
 	Messages    map[string]string // by key: joined, credited, tier_reached, revoked
 }
+
+// What the QR code on a poster holds. On the web both are the same.
+const (
+	ChannelInQR = "code" // the channel's own code, which leads straight to following, as long as the channel keeps it
+	LinkInQR    = "link" // a link under the public address, whose page shows a fresh code: a print works for ever
+)
 
 // Schedule is when a campaign counts. Starts is part of it, Ends is not.
 type Schedule struct {

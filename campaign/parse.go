@@ -38,7 +38,7 @@ const (
 
 // The keys of each mapping, in the order they are best written. The JSON Schema lists the same ones.
 var (
-	definitionKeys  = []string{"campaign", "name", "channel", "schedule", "join", "attribution", "poster", "tasks", "tiers", "welcome", "rewards", "budget", "limits", "funnel", "messages"}
+	definitionKeys  = []string{"campaign", "name", "channel", "qr", "schedule", "join", "attribution", "poster", "tasks", "tiers", "welcome", "rewards", "budget", "limits", "funnel", "messages"}
 	scheduleKeys    = []string{"starts", "ends", "timezone"}
 	joinKeys        = []string{"on_subscribe", "keywords", "menu_key"}
 	attributionKeys = []string{"window"}
@@ -93,6 +93,7 @@ func (r *reader) definition(o *object) *Definition {
 		ID:       r.word(o.need("campaign", "write `campaign: spring-2026`, the name in addresses and files"), slug),
 		Name:     r.label(o.need("name", "write `name:` with what people call the campaign"), maxTitle),
 		Channel:  "web",
+		QR:       r.choice(o.get("qr"), ChannelInQR, LinkInQR),
 		Schedule: r.schedule(r.object(o.need("schedule", "write `schedule:` with starts and ends"), scheduleKeys)),
 		Join:     r.join(r.object(o.get("join"), joinKeys)),
 		Poster:   r.poster(r.object(o.need("poster", "write `poster:` with size, background and layers"), posterKeys)),

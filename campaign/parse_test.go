@@ -26,7 +26,7 @@ func TestParse(t *testing.T) {
 		d := parse(t, read(t, "spring.yaml"))
 		zone := time.FixedZone("", 8*3600)
 		want := &campaign.Definition{
-			ID: "spring-2026", Name: "春季老带新", Channel: "web",
+			ID: "spring-2026", Name: "春季老带新", Channel: "web", QR: "code",
 			Schedule: campaign.Schedule{
 				Starts:   time.Date(2026, 1, 1, 0, 0, 0, 0, zone),
 				Ends:     time.Date(2036, 12, 31, 23, 59, 59, 0, zone),
@@ -171,7 +171,7 @@ func TestProblems(t *testing.T) {
 	spring := string(read(t, "spring.yaml"))
 	for _, c := range []struct{ name, old, new, want string }{
 		{"an unknown key", "channel: web", "chanel: web", `3:1: chanel: there is no key "chanel" here; did you mean channel?`},
-		{"a key from nowhere", "channel: web", "zebra: web", `3:1: zebra: there is no key "zebra" here; keys here are campaign, name, channel, schedule, join, attribution, poster, tasks, tiers, welcome, rewards, budget, limits, funnel, messages`},
+		{"a key from nowhere", "channel: web", "zebra: web", `3:1: zebra: there is no key "zebra" here; keys here are campaign, name, channel, qr, schedule, join, attribution, poster, tasks, tiers, welcome, rewards, budget, limits, funnel, messages`},
 		{"an unknown key inside", "revoke_on: unsubscribe", "revokeon: unsubscribe", `18:5: tasks.invite.revokeon: there is no key "revokeon" here; did you mean revoke_on?`},
 		{"a key with a dash", "unit_cost: \"10.00\"", "unit-cost: \"10.00\"", `30:5: rewards.coupon.unit-cost: there is no key "unit-cost" here; did you mean unit_cost?`},
 		{"a key twice", "channel: web", "channel: web\nname: again", `4:1: name: the key "name" stands twice, first on line 2; keep one of them`},

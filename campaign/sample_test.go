@@ -73,6 +73,7 @@ func definitions() *rapid.Generator[*campaign.Definition] {
 			ID:      rapid.StringMatching(`[a-z0-9][a-z0-9-]{0,20}`).Draw(t, "id"),
 			Name:    label.Draw(t, "name"),
 			Channel: word.Draw(t, "channel"),
+			QR:      rapid.SampledFrom([]string{campaign.ChannelInQR, campaign.LinkInQR}).Draw(t, "qr"),
 			Schedule: campaign.Schedule{
 				Starts:   starts.In(zone),
 				Ends:     starts.Add(1 + window.Draw(t, "length")).Truncate(time.Millisecond).Add(time.Second).In(zone),

@@ -353,8 +353,8 @@ func (e *Engine) launchable(ctx context.Context, row campaignRow) error {
 	if err != nil {
 		return err
 	}
-	if d.Channel != WebChannel {
-		return fault.New(fault.Conflict, "channel %q is not configured; only campaigns on channel %q can be launched", d.Channel, WebChannel)
+	if _, err := e.channel(d); err != nil {
+		return err
 	}
 	if !e.Now().Before(d.Schedule.Ends) {
 		return fault.New(fault.Conflict, "the schedule ended at %s; give the campaign a later end before launching it", d.Schedule.Ends.Format(time.RFC3339))
@@ -364,9 +364,6 @@ func (e *Engine) launchable(ctx context.Context, row campaignRow) error {
 	}
 	return e.printable(ctx, known{no: row.No, id: row.ID, revision: row.Revision, definition: d})
 }
-
-// WebChannel is the channel whose codes are links under the public address.
-const WebChannel = "web"
 
 // missing refuses when files that a definition names are not there.
 func (e *Engine) missing(ctx context.Context, no int64, d *campaign.Definition, what string) error {

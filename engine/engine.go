@@ -37,6 +37,8 @@ type Config struct {
 	Now       func() time.Time // nil: time.Now
 	Avatars   *fetch.Fetcher   // nil: one that reaches public addresses only
 
+	Channels map[string]Channel // by name, beside the web
+
 	IntakeBytes int64 // of events that wait for the database, in memory; 0: 64 MiB
 }
 
@@ -53,6 +55,7 @@ type Engine struct {
 	keys          keyCache
 	presses       presses
 	posterSources posterSources
+	running       running
 
 	joiners      gather[lookup, campaign.Person] // users who have joined
 	faces        gather[personNo, face]

@@ -192,12 +192,16 @@ func (p *Printer) Format() string {
 }
 
 // Append prints somebody's poster and appends the file to dst. An empty picture is drawn as an initial.
-func (p *Printer) Append(dst []byte, format string, who PosterOwner, avatar []byte) ([]byte, error) {
+func (p *Printer) Append(ctx context.Context, dst []byte, format string, who PosterOwner, avatar []byte) ([]byte, error) {
+	link, err := p.engine.printedLink(ctx, p.board.campaign.definition, who.Code)
+	if err != nil {
+		return dst, err
+	}
 	press, err := p.engine.press(p.board, who.Variant)
 	if err != nil {
 		return dst, err
 	}
 	return press.Append(dst, format, poster.Person{
-		Code: who.Code, Link: p.engine.InviteLink(who.Code), Nickname: who.Nickname, Avatar: avatar,
+		Code: who.Code, Link: link, Nickname: who.Nickname, Avatar: avatar,
 	})
 }

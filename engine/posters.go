@@ -17,7 +17,6 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"kfactor/campaign"
-	"kfactor/internal/code"
 	"kfactor/internal/fault"
 	"kfactor/poster"
 )
@@ -157,11 +156,7 @@ func (p *presses) forget(key pressKey) {
 // Poster gives a participant's poster: a tag that changes when the picture would, and a function that prints it and
 // appends the file to dst. variant "" is the participant's own; format "" is the campaign's.
 func (e *Engine) Poster(ctx context.Context, text, variant, format string) (etag string, print func(dst []byte) ([]byte, error), err error) {
-	who, err := e.posterOwner(ctx, text)
-	if err != nil {
-		return "", nil, err
-	}
-	source, err := e.posterSource(ctx, who.campaign)
+	who, source, err := e.behindCode(ctx, text)
 	if err != nil {
 		return "", nil, err
 	}
@@ -171,7 +166,11 @@ func (e *Engine) Poster(ctx context.Context, text, variant, format string) (etag
 	} else if !hasVariant(definition, variant) {
 		return "", nil, fault.New(fault.NotFound, "this poster has no variant %q", cutID(variant))
 	}
-	person := poster.Person{Code: who.Code, Link: e.InviteLink(who.Code), Nickname: who.Nickname}
+	link, err := e.printedLink(ctx, definition, who.Code)
+	if err != nil {
+		return "", nil, err
+	}
+	person := poster.Person{Code: who.Code, Link: link, Nickname: who.Nickname}
 	format = cmp.Or(format, definition.Poster.Format)
 	if who.AvatarURL != "" {
 		// Without the picture the poster shows an initial: better than none, or than a late one.
@@ -194,15 +193,6 @@ func (e *Engine) Poster(ctx context.Context, text, variant, format string) (etag
 		e.Metrics.Poster(format, time.Since(began))
 		return dst, nil
 	}, nil
-}
-
-// CodeLink is the address in the QR of a participant's code; fault.NotFound for a code that nobody has.
-func (e *Engine) CodeLink(ctx context.Context, text string) (string, error) {
-	who, err := e.posterOwner(ctx, text)
-	if err != nil {
-		return "", err
-	}
-	return e.InviteLink(who.Code), nil
 }
 
 func hasVariant(d *campaign.Definition, name string) bool {
@@ -241,7 +231,7 @@ func (e *Engine) assets(b posterSource) poster.Assets {
 
 // legible says whether phones will read the posters on an posterSource.
 func (e *Engine) legible(b posterSource) error {
-	return Legible(b.campaign.definition, len(e.InviteLink(strings.Repeat("A", code.Length))), e.assets(b))
+	return Legible(b.campaign.definition, e.linkBytes(b.campaign.definition), e.assets(b))
 }
 
 // printable says whether all posters of a campaign can be printed with the files that are there, and be read by phones.

@@ -149,7 +149,7 @@ func (b *batch) print(ctx context.Context, e *engine.Engine, printer *engine.Pri
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			desk, err = printer.Append(desk[:0], format, s.PosterOwner, avatar)
+			desk, err = printer.Append(ctx, desk[:0], format, s.PosterOwner, avatar)
 			if err != nil {
 				return fmt.Errorf("poster %s: %w", s.Code, err)
 			}
