@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strconv"
 	"time"
+
+	"kfactor/internal/document"
 )
 
 // member is one key of a JSON object whose order matters.
@@ -92,7 +94,7 @@ func (d *Definition) tree() members {
 	}
 	some(&join, "menu_key", d.Join.MenuKey)
 	m.set("join", join)
-	m.set("attribution", members{{"window", formatSpan(d.Attribution.Window)}})
+	m.set("attribution", members{{"window", document.FormatSpan(d.Attribution.Window)}})
 	m.set("poster", d.Poster.tree())
 
 	tasks := members{}
@@ -151,7 +153,7 @@ func (t Task) tree() members {
 		{"new_users_only", t.NewUsersOnly},
 	}
 	some(&m, "revoke_on", t.RevokeOn)
-	m.set("hold", formatSpan(t.Hold))
+	m.set("hold", document.FormatSpan(t.Hold))
 	some(&m, "per_day", int64(t.PerDay))
 	some(&m, "when", t.When)
 	return m

@@ -10,10 +10,10 @@ import (
 	"strings"
 	"time"
 	_ "time/tzdata" // a definition means the same on a machine without zone files
-	"unicode/utf8"
 
 	"github.com/expr-lang/expr/vm"
 
+	"kfactor/internal/document"
 	"kfactor/internal/money"
 )
 
@@ -362,12 +362,9 @@ func isColor(s string) bool {
 	return len(s) == 7 && s[0] == '#' && strings.Trim(s[1:], "0123456789abcdefABCDEF") == ""
 }
 
-// characters counts what a person would count as characters, nearly: code points.
-func characters(s string) int { return utf8.RuneCountInString(s) }
-
 func (d *Definition) amount(minor int64) string { return money.Format(minor, d.Currency()) }
 
 const defaultCurrency = "CNY"
 
 // ValidID says whether s has the form of a campaign's id.
-func ValidID(s string) bool { return slug.MatchString(s) }
+func ValidID(s string) bool { return document.Slug.Match(s) }

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"kfactor/internal/document"
 	"kfactor/internal/money"
 )
 
@@ -67,136 +68,124 @@ var (
 // filename is for the problems only. Where there are problems the definition is what could be read, good for
 // nothing but looking for more of them; it is nil when the source is not well-formed or not a mapping.
 func Parse(source []byte, filename string) (*Definition, *Source, []Problem) {
-	r := &reader{source: &Source{File: filename, places: map[string]place{}}}
-	root, problem := tree(source)
-	if problem != nil {
-		problem.File = filename
-		return nil, r.source, []Problem{*problem}
+	r := &reader{document.NewReader(filename)}
+	root := r.Open(source, "a campaign file", "start with `campaign: a-name`")
+	if root == nil {
+		return nil, r.Source, r.Problems
 	}
-	root.at = place{root.line, root.column}
-	if root.kind != mapping {
-		r.wrong(root.at, "", "start with `campaign: a-name`", "a campaign file is a mapping, not %s", root.kind)
-		return nil, r.source, r.problems
-	}
-	d := r.definition(r.object(root, definitionKeys))
-	slices.SortStableFunc(r.problems, func(a, b Problem) int {
-		if a.Line != b.Line {
-			return a.Line - b.Line
-		}
-		return a.Column - b.Column
-	})
-	return d, r.source, r.problems
+	d := r.definition(r.Object(root, definitionKeys))
+	return d, r.Source, r.Sorted()
 }
 
-func (r *reader) definition(o *object) *Definition {
+func (r *reader) definition(o *document.Object) *Definition {
 	d := &Definition{
-		ID:       r.word(o.need("campaign", "write `campaign: spring-2026`, the name in addresses and files"), slug),
-		Name:     r.label(o.need("name", "write `name:` with what people call the campaign"), maxTitle),
+		ID:       r.Word(o.Need("campaign", "write `campaign: spring-2026`, the name in addresses and files"), document.Slug),
+		Name:     r.Label(o.Need("name", "write `name:` with what people call the campaign"), maxTitle),
 		Channel:  "web",
-		QR:       r.choice(o.get("qr"), ChannelInQR, LinkInQR),
-		Schedule: r.schedule(r.object(o.need("schedule", "write `schedule:` with starts and ends"), scheduleKeys)),
-		Join:     r.join(r.object(o.get("join"), joinKeys)),
-		Poster:   r.poster(r.object(o.need("poster", "write `poster:` with size, background and layers"), posterKeys)),
+		QR:       r.Choice(o.Get("qr"), ChannelInQR, LinkInQR),
+		Schedule: r.schedule(r.Object(o.Need("schedule", "write `schedule:` with starts and ends"), scheduleKeys)),
+		Join:     r.join(r.Object(o.Get("join"), joinKeys)),
+		Poster:   r.poster(r.Object(o.Need("poster", "write `poster:` with size, background and layers"), posterKeys)),
 		Welcome:  Welcome{},
-		Limits:   r.limits(r.object(o.get("limits"), limitsKeys)),
-		Funnel:   r.funnel(o.get("funnel")),
-		Messages: r.messages(r.object(o.get("messages"), messageKeys)),
+		Limits:   r.limits(r.Object(o.Get("limits"), limitsKeys)),
+		Funnel:   r.funnel(o.Get("funnel")),
+		Messages: r.messages(r.Object(o.Get("messages"), messageKeys)),
 		// Money is read in the budget's currency, so the budget comes before the rewards.
-		Budget: r.budget(o.get("budget")),
+		Budget: r.budget(o.Get("budget")),
 	}
-	if v := o.get("channel"); v != nil {
-		d.Channel = r.word(v, name)
+	if v := o.Get("channel"); v != nil {
+		d.Channel = r.Word(v, document.Name)
 	}
-	d.Attribution.Window = r.span(r.object(o.get("attribution"), attributionKeys).get("window"), 7*day, time.Second, maxWindow)
-	d.Tasks = r.tasks(o.need("tasks", "write `tasks:` with at least one"), d.Schedule.location)
-	d.Rewards = r.rewards(o.get("rewards"), d.Currency())
+	d.Attribution.Window = r.Span(r.Object(o.Get("attribution"), attributionKeys).Get("window"), 7*day, time.Second, maxWindow)
+	d.Tasks = r.tasks(o.Need("tasks", "write `tasks:` with at least one"), d.Schedule.location)
+	d.Rewards = r.rewards(o.Get("rewards"), d.Currency())
 
-	named := names{tasks: keysOf(o.get("tasks")), rewards: keysOf(o.get("rewards"))}
-	d.Tiers = r.tiers(o.get("tiers"), named)
-	d.Welcome.Rewards = r.rewardNames(r.object(o.get("welcome"), welcomeKeys).get("rewards"), named)
+	named := names{tasks: keysOf(o.Get("tasks")), rewards: keysOf(o.Get("rewards"))}
+	d.Tiers = r.tiers(o.Get("tiers"), named)
+	d.Welcome.Rewards = r.rewardNames(r.Object(o.Get("welcome"), welcomeKeys).Get("rewards"), named)
 	return d
 }
 
 // names are the tasks and rewards that a file defines, well or badly, so that one mistake is told once.
 type names struct{ tasks, rewards []string }
 
-func keysOf(v *value) []string {
+func keysOf(v *document.Value) []string {
 	var keys []string
 	if v != nil {
-		for _, e := range v.entries {
-			keys = append(keys, e.name)
+		for _, e := range v.Entries {
+			keys = append(keys, e.Name)
 		}
 	}
 	return keys
 }
 
-func (r *reader) schedule(o *object) Schedule {
+func (r *reader) schedule(o *document.Object) Schedule {
 	s := Schedule{
-		Starts:   r.moment(o.need("starts", "write it like 2026-09-01T09:00:00+08:00")),
-		Ends:     r.moment(o.need("ends", "write it like 2026-09-15T23:59:59+08:00")),
+		Starts:   r.moment(o.Need("starts", "write it like 2026-09-01T09:00:00+08:00")),
+		Ends:     r.moment(o.Need("ends", "write it like 2026-09-15T23:59:59+08:00")),
 		Timezone: defaultZone,
 	}
 	if !s.Starts.IsZero() && !s.Ends.IsZero() && !s.Ends.After(s.Starts) {
-		r.bad(o.get("ends"), "write a time after "+o.get("starts").text, "the campaign ends before it starts")
+		r.Bad(o.Get("ends"), "write a time after "+o.Get("starts").Text, "the campaign ends before it starts")
 	}
-	v := o.get("timezone")
-	if said := r.text(v, 64, false); said != "" {
+	v := o.Get("timezone")
+	if said := r.Text(v, 64, false); said != "" {
 		s.Timezone = said
 	}
 	location, err := time.LoadLocation(s.Timezone)
 	// "Local" is the machine's own zone, which is not the campaign's to name.
 	if err != nil || s.Timezone == "Local" {
-		r.bad(v, "write an IANA name, like Asia/Shanghai or UTC", "%s is not a time zone", quote(s.Timezone))
+		r.Bad(v, "write an IANA name, like Asia/Shanghai or UTC", "%s is not a time zone", document.Quote(s.Timezone))
 		location = time.UTC
 	}
 	s.location = location
 	return s
 }
 
-func (r *reader) join(o *object) Join {
-	j := Join{OnSubscribe: r.flag(o.get("on_subscribe")), MenuKey: r.label(o.get("menu_key"), 128)}
-	for _, item := range r.items(o.get("keywords"), maxKeywords, "keywords") {
-		keyword := r.label(item, 30)
+func (r *reader) join(o *document.Object) Join {
+	j := Join{OnSubscribe: r.Flag(o.Get("on_subscribe")), MenuKey: r.Label(o.Get("menu_key"), 128)}
+	for _, item := range r.Items(o.Get("keywords"), maxKeywords, "keywords") {
+		keyword := r.Label(item, 30)
 		if keyword == "" {
 			continue
 		}
 		if slices.Contains(j.Keywords, keyword) {
-			r.bad(item, "keep it once", "the keyword %s stands twice", quote(keyword))
+			r.Bad(item, "keep it once", "the keyword %s stands twice", document.Quote(keyword))
 		}
 		j.Keywords = append(j.Keywords, keyword)
 	}
 	return j
 }
 
-func (r *reader) tasks(v *value, location *time.Location) []Task {
-	if v != nil && v.kind == mapping && len(v.entries) == 0 {
-		r.bad(v, "write at least one, like `invite: {on: subscribe}`", "there are no tasks")
+func (r *reader) tasks(v *document.Value, location *time.Location) []Task {
+	if v != nil && v.Kind == document.Mapping && len(v.Entries) == 0 {
+		r.Bad(v, "write at least one, like `invite: {on: subscribe}`", "there are no tasks")
 	}
 	var tasks []Task
-	for _, e := range r.table(v, maxTasks, "tasks", name) {
-		o := r.object(e.value, taskKeys)
+	for _, e := range r.Table(v, maxTasks, "tasks", document.Name) {
+		o := r.Object(e.Value, taskKeys)
 		t := Task{
-			Name:         e.name,
-			Title:        r.label(o.get("title"), maxTitle),
-			On:           r.word(o.need("on", "write the event that counts, like `on: subscribe`"), word),
-			Credit:       r.choice(o.get("credit"), Inviter, Actor),
-			NewUsersOnly: r.flag(o.get("new_users_only")),
-			RevokeOn:     r.word(o.get("revoke_on"), word),
-			Hold:         r.span(o.get("hold"), 0, 0, maxHold),
-			PerDay:       int(r.whole(o.get("per_day"), 0, 1, maxTarget)),
-			When:         r.text(o.get("when"), maxWhen, true),
+			Name:         e.Name,
+			Title:        r.Label(o.Get("title"), maxTitle),
+			On:           r.Word(o.Need("on", "write the event that counts, like `on: subscribe`"), document.Word),
+			Credit:       r.Choice(o.Get("credit"), Inviter, Actor),
+			NewUsersOnly: r.Flag(o.Get("new_users_only")),
+			RevokeOn:     r.Word(o.Get("revoke_on"), document.Word),
+			Hold:         r.Span(o.Get("hold"), 0, 0, maxHold),
+			PerDay:       int(r.Whole(o.Get("per_day"), 0, 1, maxTarget)),
+			When:         r.Text(o.Get("when"), maxWhen, true),
 			location:     location,
 		}
 		if t.Title == "" {
 			t.Title = t.Name
 		}
 		if t.RevokeOn != "" && t.RevokeOn == t.On {
-			r.bad(o.get("revoke_on"), "write another event, like unsubscribe or refund", "the event that counts cannot take its own credit back")
+			r.Bad(o.Get("revoke_on"), "write another event, like unsubscribe or refund", "the event that counts cannot take its own credit back")
 		}
 		if t.When != "" {
 			program, err := compile(t.When)
 			if err != nil {
-				r.badWhen(o.get("when"), err)
+				r.badWhen(o.Get("when"), err)
 			}
 			t.program = program
 		}
@@ -206,65 +195,65 @@ func (r *reader) tasks(v *value, location *time.Location) []Task {
 }
 
 // badWhen points into the condition where that is possible: where it stands on one line as written.
-func (r *reader) badWhen(v *value, err error) {
-	message, offset := whenProblem(v.text, err)
-	at := v.at
-	if !v.block && !strings.Contains(v.text, "\n") && offset <= characters(v.text) {
-		at.column += offset
-		if v.quoted {
-			at.column++
+func (r *reader) badWhen(v *document.Value, err error) {
+	message, offset := whenProblem(v.Text, err)
+	at := v.At
+	if !v.Block && !strings.Contains(v.Text, "\n") && offset <= document.Characters(v.Text) {
+		at.Column += offset
+		if v.Quoted {
+			at.Column++
 		}
 	}
 	mend := "write a condition over data, type and time that is true or false, like `data.amount >= 9900`"
-	if strings.Contains(message, "EOF") && !v.quoted && !v.block {
+	if strings.Contains(message, "EOF") && !v.Quoted && !v.Block {
 		mend = "finish it; put it in quotes where it holds a #, or YAML takes the rest for a comment"
 	}
-	r.wrong(at, v.path, mend, "%s", message)
+	r.Wrong(at, v.Path, mend, "%s", message)
 }
 
-func (r *reader) tiers(v *value, named names) []Tier {
+func (r *reader) tiers(v *document.Value, named names) []Tier {
 	var tiers []Tier
-	for _, item := range r.items(v, maxTiers, "tiers") {
-		o := r.object(item, tierKeys)
+	for _, item := range r.Items(v, maxTiers, "tiers") {
+		o := r.Object(item, tierKeys)
 		t := Tier{
-			Name:     r.label(o.need("name", "write the tier's name, like `name: 铜牌`"), 64),
-			Requires: r.requires(o.need("requires", "write what it takes, like `requires: {invite: 3}`"), named.tasks),
-			Rewards:  r.rewardNames(o.get("rewards"), named),
+			Name:     r.Label(o.Need("name", "write the tier's name, like `name: 铜牌`"), 64),
+			Requires: r.requires(o.Need("requires", "write what it takes, like `requires: {invite: 3}`"), named.tasks),
+			Rewards:  r.rewardNames(o.Get("rewards"), named),
 		}
 		if t.Name != "" && slices.ContainsFunc(tiers, func(other Tier) bool { return other.Name == t.Name }) {
-			r.bad(o.get("name"), "give each tier its own name", "another tier is called %s already", quote(t.Name))
+			r.Bad(o.Get("name"), "give each tier its own name", "another tier is called %s already", document.Quote(t.Name))
 		}
 		tiers = append(tiers, t)
 	}
 	return tiers
 }
 
-func (r *reader) requires(v *value, tasks []string) []Requirement {
-	if v != nil && v.kind == mapping && len(v.entries) == 0 {
-		r.bad(v, "write what it takes, like `{invite: 3}`", "this tier requires nothing")
+func (r *reader) requires(v *document.Value, tasks []string) []Requirement {
+	if v != nil && v.Kind == document.Mapping && len(v.Entries) == 0 {
+		r.Bad(v, "write what it takes, like `{invite: 3}`", "this tier requires nothing")
 	}
 	var requires []Requirement
-	for _, e := range r.table(v, maxTasks, "targets", anything) {
-		if !slices.Contains(tasks, e.name) {
-			r.wrong(place{e.line, e.column}, e.value.path, known("tasks", e.name, tasks), "there is no task %s", quote(e.name))
+	for _, e := range r.Table(v, maxTasks, "targets", document.Anything) {
+		if !slices.Contains(tasks, e.Name) {
+			r.Wrong(e.Place(), e.Value.Path, known("tasks", e.Name, tasks), "there is no task %s", document.Quote(e.Name))
 		}
-		requires = append(requires, Requirement{Task: e.name, Count: int(r.whole(e.value, 1, 1, maxTarget))})
+		requires = append(requires, Requirement{Task: e.Name, Count: int(r.Whole(e.Value, 1, 1, maxTarget))})
 	}
 	return requires
 }
 
-func (r *reader) rewardNames(v *value, named names) []string {
+func (r *reader) rewardNames(v *document.Value, named names) []string {
 	var rewards []string
-	for _, item := range r.items(v, maxRewards, "rewards") {
-		reward := r.text(item, 200, false)
+	for _, item := range r.Items(v, maxRewards, "rewards") {
+		reward := r.Text(item, 200, false)
 		if reward == "" {
 			continue
 		}
 		switch {
 		case !slices.Contains(named.rewards, reward):
-			r.bad(item, known("rewards", reward, named.rewards), "there is no reward %s", quote(reward))
+			r.Bad(item, known("rewards", reward, named.rewards), "there is no reward %s", document.Quote(reward))
 		case slices.Contains(rewards, reward):
-			r.bad(item, "keep it once", "the reward %s stands twice", quote(reward))
+			r.Bad(item, "keep it once", "the reward %s stands twice", document.Quote(reward))
 		default:
 			rewards = append(rewards, reward)
 		}
@@ -274,27 +263,27 @@ func (r *reader) rewardNames(v *value, named names) []string {
 
 // known says which of the defined names was probably meant, and otherwise where to define the new one.
 func known(where, got string, defined []string) string {
-	if hint := suggest(got, defined); strings.HasPrefix(hint, "did you mean") {
+	if hint := document.Suggest(got, defined); strings.HasPrefix(hint, "did you mean") {
 		return hint
 	}
 	return "define it under " + where
 }
 
-func (r *reader) rewards(v *value, currency string) []Reward {
+func (r *reader) rewards(v *document.Value, currency string) []Reward {
 	var rewards []Reward
-	for _, e := range r.table(v, maxRewards, "rewards", name) {
-		o := r.object(e.value, rewardKeys)
+	for _, e := range r.Table(v, maxRewards, "rewards", document.Name) {
+		o := r.Object(e.Value, rewardKeys)
 		kinds := []string{Coupon, Cash, Physical, Points}
 		w := Reward{
-			Name:         e.name,
-			Kind:         r.choice(o.need("kind", "write "+orList(kinds)), kinds...),
-			Title:        r.label(o.get("title"), maxTitle),
-			UnitCost:     r.amount(o.get("unit_cost"), currency),
-			Amount:       r.amount(o.get("amount"), currency),
-			Points:       r.whole(o.get("points"), 0, 1, maxPoints),
-			Stock:        r.whole(o.need("stock", "write how many there are, like `stock: 1000`"), 0, 0, maxStock),
-			Review:       r.flag(o.get("review")),
-			NeedsAddress: r.flag(o.get("needs_address")),
+			Name:         e.Name,
+			Kind:         r.Choice(o.Need("kind", "write "+document.OrList(kinds)), kinds...),
+			Title:        r.Label(o.Get("title"), maxTitle),
+			UnitCost:     r.amount(o.Get("unit_cost"), currency),
+			Amount:       r.amount(o.Get("amount"), currency),
+			Points:       r.Whole(o.Get("points"), 0, 1, maxPoints),
+			Stock:        r.Whole(o.Need("stock", "write how many there are, like `stock: 1000`"), 0, 0, maxStock),
+			Review:       r.Flag(o.Get("review")),
+			NeedsAddress: r.Flag(o.Get("needs_address")),
 		}
 		if w.Title == "" {
 			w.Title = w.Name
@@ -306,80 +295,80 @@ func (r *reader) rewards(v *value, currency string) []Reward {
 }
 
 // worth checks that a reward is worth what its kind says, and that all of it together can be counted.
-func (r *reader) worth(o *object, w *Reward) {
-	if k := o.get("kind"); k == nil || k.text != w.Kind {
+func (r *reader) worth(o *document.Object, w *Reward) {
+	if k := o.Get("kind"); k == nil || k.Text != w.Kind {
 		return // without a kind nothing more can be said
 	}
-	if amount := o.get("amount"); w.Kind != Cash && amount != nil {
-		r.bad(amount, "remove it, or write kind: cash", "a %s has no amount", w.Kind)
+	if amount := o.Get("amount"); w.Kind != Cash && amount != nil {
+		r.Bad(amount, "remove it, or write kind: cash", "a %s has no amount", w.Kind)
 	} else if w.Kind == Cash {
-		amount = o.need("amount", `write what each person gets, like amount: "2.00"`)
-		if amount != nil && amount.kind == text && w.Amount == 0 && strings.Trim(amount.text, "0.") == "" {
-			r.bad(amount, `write more than zero, like "2.00"`, "nobody gets anything")
+		amount = o.Need("amount", `write what each person gets, like amount: "2.00"`)
+		if amount != nil && amount.Kind == document.Text && w.Amount == 0 && strings.Trim(amount.Text, "0.") == "" {
+			r.Bad(amount, `write more than zero, like "2.00"`, "nobody gets anything")
 		}
-		if o.get("unit_cost") == nil {
+		if o.Get("unit_cost") == nil {
 			w.UnitCost = w.Amount
 		}
 	}
-	if points := o.get("points"); w.Kind != Points && points != nil {
-		r.bad(points, "remove it, or write kind: points", "a %s has no points", w.Kind)
+	if points := o.Get("points"); w.Kind != Points && points != nil {
+		r.Bad(points, "remove it, or write kind: points", "a %s has no points", w.Kind)
 	} else if w.Kind == Points {
-		o.need("points", "write how many each person gets, like points: 500")
+		o.Need("points", "write how many each person gets, like points: 500")
 	}
 	if w.Stock > 0 && max(w.UnitCost, w.Amount, w.Points) > money.MaxMinor/w.Stock {
-		r.bad(o.get("stock"), "write a lower stock", "the whole stock is worth more than can be counted")
+		r.Bad(o.Get("stock"), "write a lower stock", "the whole stock is worth more than can be counted")
 	}
 }
 
-func (r *reader) budget(v *value) *Budget {
-	if v == nil || v.kind == null {
+func (r *reader) budget(v *document.Value) *Budget {
+	if v == nil || v.Kind == document.Null {
 		return nil
 	}
-	o := r.object(v, budgetKeys)
-	b := &Budget{Currency: defaultCurrency, OnExhausted: r.choice(o.get("on_exhausted"), Waitlist, Reject)}
-	if said := r.text(o.get("currency"), 200, false); said != "" {
+	o := r.Object(v, budgetKeys)
+	b := &Budget{Currency: defaultCurrency, OnExhausted: r.Choice(o.Get("on_exhausted"), Waitlist, Reject)}
+	if said := r.Text(o.Get("currency"), 200, false); said != "" {
 		if money.ValidCurrency(said) {
 			b.Currency = said
 		} else {
-			r.bad(o.get("currency"), "write three capitals, like CNY", "%s is not a currency", quote(said))
+			r.Bad(o.Get("currency"), "write three capitals, like CNY", "%s is not a currency", document.Quote(said))
 		}
 	}
-	b.Limit = r.amount(o.need("limit", `write how much may be promised, like limit: "5000.00"`), b.Currency)
+	b.Limit = r.amount(o.Need("limit", `write how much may be promised, like limit: "5000.00"`), b.Currency)
 	return b
 }
 
-func (r *reader) limits(o *object) Limits {
+func (r *reader) limits(o *document.Object) Limits {
 	return Limits{
-		Participants:             r.whole(o.get("participants"), 0, 1, 1_000_000_000),
-		InvitesPerInviterPerHour: int(r.whole(o.get("invites_per_inviter_per_hour"), 0, 1, maxTarget)),
+		Participants:             r.Whole(o.Get("participants"), 0, 1, 1_000_000_000),
+		InvitesPerInviterPerHour: int(r.Whole(o.Get("invites_per_inviter_per_hour"), 0, 1, maxTarget)),
 	}
 }
 
-func (r *reader) funnel(v *value) []string {
+func (r *reader) funnel(v *document.Value) []string {
 	if v == nil {
 		return slices.Clone(defaultFunnel)
 	}
-	if v.kind == list && len(v.items) == 0 {
-		r.bad(v, "write its stages, like [scan, subscribe], or remove the key", "the funnel has no stages")
+	if v.Kind == document.List && len(v.Items) == 0 {
+		r.Bad(v, "write its stages, like [scan, subscribe], or remove the key", "the funnel has no stages")
 	}
 	var stages []string
-	for _, item := range r.items(v, maxStages, "stages") {
-		stage := r.word(item, word)
+	for _, item := range r.Items(v, maxStages, "stages") {
+		stage := r.Word(item, document.Word)
 		if stage == "" {
 			continue
 		}
 		if slices.Contains(stages, stage) {
-			r.bad(item, "keep it once", "the stage %s stands twice", quote(stage))
+			r.Bad(item, "keep it once", "the stage %s stands twice", document.Quote(stage))
 		}
 		stages = append(stages, stage)
 	}
 	return stages
 }
 
-func (r *reader) messages(o *object) map[string]string {
+func (r *reader) messages(o *document.Object) map[string]string {
 	var messages map[string]string
 	for _, key := range messageKeys {
-		if said := r.text(o.get(key), maxMessage, true); said != "" {
+		if said := r.Text(o.Get(key), maxMessage, true); said != "" {
 			if messages == nil {
 				messages = map[string]string{}
 			}
@@ -389,26 +378,26 @@ func (r *reader) messages(o *object) map[string]string {
 	return messages
 }
 
-func (r *reader) poster(o *object) Poster {
+func (r *reader) poster(o *document.Object) Poster {
 	p := Poster{
-		Background: r.background(o.need("background", `write a picture's name or a colour, like "#FFF4E0"`)),
-		Format:     r.choice(o.get("format"), "jpeg", "png"),
-		Quality:    int(r.whole(o.get("quality"), 85, 60, 95)),
+		Background: r.background(o.Need("background", `write a picture's name or a colour, like "#FFF4E0"`)),
+		Format:     r.Choice(o.Get("format"), "jpeg", "png"),
+		Quality:    int(r.Whole(o.Get("quality"), 85, 60, 95)),
 	}
-	p.Size, _ = r.pair(o.need("size", "write [width, height], like [1080, 1920]"), minCanvas, maxCanvas, "[1080, 1920]")
-	p.Layers = r.layers(o.need("layers", "write its layers, one of them a qr"))
-	for _, e := range r.table(o.get("variants"), maxVariants, "variants", name) {
-		if e.name == MainVariant {
-			r.wrong(place{e.line, e.column}, e.value.path, "name the others b, c and so on", "the poster itself is variant a")
+	p.Size, _ = r.Pair(o.Need("size", "write [width, height], like [1080, 1920]"), minCanvas, maxCanvas, "[1080, 1920]")
+	p.Layers = r.layers(o.Need("layers", "write its layers, one of them a qr"))
+	for _, e := range r.Table(o.Get("variants"), maxVariants, "variants", document.Name) {
+		if e.Name == MainVariant {
+			r.Wrong(e.Place(), e.Value.Path, "name the others b, c and so on", "the poster itself is variant a")
 			continue
 		}
-		vo := r.object(e.value, variantKeys)
-		v := Variant{Name: e.name, Background: r.background(vo.get("background"))}
-		if layers := vo.get("layers"); layers != nil {
+		vo := r.Object(e.Value, variantKeys)
+		v := Variant{Name: e.Name, Background: r.background(vo.Get("background"))}
+		if layers := vo.Get("layers"); layers != nil {
 			v.Layers = r.layers(layers)
 		}
-		if vo.members != nil && len(e.value.entries) == 0 {
-			r.bad(e.value, "give it a background or layers of its own", "this variant changes nothing")
+		if vo.Given() && len(e.Value.Entries) == 0 {
+			r.Bad(e.Value, "give it a background or layers of its own", "this variant changes nothing")
 		}
 		p.Variants = append(p.Variants, v)
 	}
@@ -416,101 +405,101 @@ func (r *reader) poster(o *object) Poster {
 }
 
 // background is a colour or a picture.
-func (r *reader) background(v *value) string {
-	if v != nil && strings.HasPrefix(v.text, "#") {
+func (r *reader) background(v *document.Value) string {
+	if v != nil && strings.HasPrefix(v.Text, "#") {
 		return r.color(v, "")
 	}
 	return r.picture(v)
 }
 
-func (r *reader) layers(v *value) []Layer {
+func (r *reader) layers(v *document.Value) []Layer {
 	var layers []Layer
 	codes := 0
-	for _, item := range r.items(v, maxLayers, "layers") {
-		o := r.object(item, layerKeys)
-		if len(o.members) > 1 || (o.members != nil && len(item.entries) == 0) {
-			r.bad(item, "write each as a layer of its own, with one of "+orList(layerKeys), "a layer is exactly one thing")
+	for _, item := range r.Items(v, maxLayers, "layers") {
+		o := r.Object(item, layerKeys)
+		if o.Len() > 1 || (o.Given() && len(item.Entries) == 0) {
+			r.Bad(item, "write each as a layer of its own, with one of "+document.OrList(layerKeys), "a layer is exactly one thing")
 		}
-		if o.get("qr") != nil {
+		if o.Get("qr") != nil {
 			if codes++; codes == 2 {
-				r.bad(o.get("qr"), "keep one", "a poster has one qr")
+				r.Bad(o.Get("qr"), "keep one", "a poster has one qr")
 			}
 		}
 		layers = append(layers, r.layer(o))
 	}
-	if v != nil && v.kind == list && len(v.items) <= maxLayers && codes == 0 {
-		r.bad(v, "add a layer like `qr: {at: [235, 900], size: 280}`", "a poster without a qr brings nobody")
+	if v != nil && v.Kind == document.List && len(v.Items) <= maxLayers && codes == 0 {
+		r.Bad(v, "add a layer like `qr: {at: [235, 900], size: 280}`", "a poster without a qr brings nobody")
 	}
 	return layers
 }
 
-func (r *reader) layer(o *object) Layer {
+func (r *reader) layer(o *document.Object) Layer {
 	switch {
-	case o.get("text") != nil:
-		return Layer{Text: r.words(r.object(o.get("text"), textKeys))}
-	case o.get("qr") != nil:
-		q := r.object(o.get("qr"), qrKeys)
+	case o.Get("text") != nil:
+		return Layer{Text: r.words(r.Object(o.Get("text"), textKeys))}
+	case o.Get("qr") != nil:
+		q := r.Object(o.Get("qr"), qrKeys)
 		x, y := r.corner(q)
 		levels := []string{"M", "L", "Q", "H"}
-		if q.get("logo") != nil {
+		if q.Get("logo") != nil {
 			levels = []string{"Q", "H", "L", "M"} // what a logo covers must be recoverable
 		}
 		return Layer{QR: &QR{
 			X: x, Y: y,
 			Size:  r.side(q, maxCanvas),
-			Level: r.choice(q.get("level"), levels...),
-			Logo:  r.picture(q.get("logo")),
-			Dark:  r.color(q.get("dark"), defaultBlack),
-			Light: r.color(q.get("light"), defaultWhite),
+			Level: r.Choice(q.Get("level"), levels...),
+			Logo:  r.picture(q.Get("logo")),
+			Dark:  r.color(q.Get("dark"), defaultBlack),
+			Light: r.color(q.Get("light"), defaultWhite),
 		}}
-	case o.get("avatar") != nil:
-		a := r.object(o.get("avatar"), avatarKeys)
+	case o.Get("avatar") != nil:
+		a := r.Object(o.Get("avatar"), avatarKeys)
 		x, y := r.corner(a)
-		return Layer{Avatar: &Avatar{X: x, Y: y, Size: r.side(a, maxAvatar), Shape: r.choice(a.get("shape"), "circle", "rounded", "square")}}
-	case o.get("image") != nil:
-		i := r.object(o.get("image"), imageKeys)
+		return Layer{Avatar: &Avatar{X: x, Y: y, Size: r.side(a, maxAvatar), Shape: r.Choice(a.Get("shape"), "circle", "rounded", "square")}}
+	case o.Get("image") != nil:
+		i := r.Object(o.Get("image"), imageKeys)
 		x, y := r.corner(i)
-		size, _ := r.pair(i.get("size"), 1, maxCanvas, "[200, 80]")
-		return Layer{Image: &Image{Source: r.picture(i.need("source", "write the picture's name, like badge.png")), X: x, Y: y, Width: size[0], Height: size[1]}}
-	case o.get("rect") != nil:
-		b := r.object(o.get("rect"), rectKeys)
+		size, _ := r.Pair(i.Get("size"), 1, maxCanvas, "[200, 80]")
+		return Layer{Image: &Image{Source: r.picture(i.Need("source", "write the picture's name, like badge.png")), X: x, Y: y, Width: size[0], Height: size[1]}}
+	case o.Get("rect") != nil:
+		b := r.Object(o.Get("rect"), rectKeys)
 		x, y := r.corner(b)
-		size, _ := r.pair(b.need("size", "write [width, height], like [200, 80]"), 1, maxCanvas, "[200, 80]")
+		size, _ := r.Pair(b.Need("size", "write [width, height], like [200, 80]"), 1, maxCanvas, "[200, 80]")
 		return Layer{Rect: &Rect{
 			X: x, Y: y, Width: size[0], Height: size[1],
-			Color:  r.tint(b.need("color", `write it like "#FFFFFF"`), defaultBlack),
-			Radius: int(r.whole(b.get("radius"), 0, 0, maxCanvas)),
+			Color:  r.tint(b.Need("color", `write it like "#FFFFFF"`), defaultBlack),
+			Radius: int(r.Whole(b.Get("radius"), 0, 0, maxCanvas)),
 		}}
 	}
 	return Layer{}
 }
 
 // words are a layer of text.
-func (r *reader) words(o *object) *Text {
+func (r *reader) words(o *document.Object) *Text {
 	x, y := r.corner(o)
 	t := &Text{
 		X: x, Y: y,
-		Size:       r.number(o.get("size"), 32, 8, 512),
-		Color:      r.tint(o.get("color"), defaultBlack),
-		MaxWidth:   int(r.whole(o.get("max_width"), 0, 1, maxCanvas)),
-		Align:      r.choice(o.get("align"), "left", "center", "right"),
-		Weight:     r.choice(o.get("weight"), "regular", "bold"),
-		Font:       r.file(o.get("font"), "a font", "ttf", "otf"),
-		Lines:      int(r.whole(o.get("lines"), 1, 1, maxTextLines)),
-		LineHeight: r.number(o.get("line_height"), 1.4, 0.8, 3),
+		Size:       r.Number(o.Get("size"), 32, 8, 512),
+		Color:      r.tint(o.Get("color"), defaultBlack),
+		MaxWidth:   int(r.Whole(o.Get("max_width"), 0, 1, maxCanvas)),
+		Align:      r.Choice(o.Get("align"), "left", "center", "right"),
+		Weight:     r.Choice(o.Get("weight"), "regular", "bold"),
+		Font:       r.file(o.Get("font"), "a font", "ttf", "otf"),
+		Lines:      int(r.Whole(o.Get("lines"), 1, 1, maxTextLines)),
+		LineHeight: r.Number(o.Get("line_height"), 1.4, 0.8, 3),
 	}
-	t.Value = r.text(o.need("value", `write what it says, like "{{nickname}}"`), 500, t.Lines > 1)
-	if v := o.get("outline"); v != nil {
-		outline := r.object(v, outlineKeys)
-		t.OutlineColor = r.tint(outline.get("color"), defaultWhite)
-		t.OutlineWidth = r.number(outline.get("width"), 2, 0.5, maxOutline)
+	t.Value = r.Text(o.Need("value", `write what it says, like "{{nickname}}"`), 500, t.Lines > 1)
+	if v := o.Get("outline"); v != nil {
+		outline := r.Object(v, outlineKeys)
+		t.OutlineColor = r.tint(outline.Get("color"), defaultWhite)
+		t.OutlineWidth = r.Number(outline.Get("width"), 2, 0.5, maxOutline)
 	}
-	if v := o.get("shadow"); v != nil {
-		shadow := r.object(v, shadowKeys)
-		t.ShadowColor = r.tint(shadow.get("color"), "#00000099")
-		t.ShadowBlur = int(r.whole(shadow.get("blur"), 6, 0, maxShadow))
+	if v := o.Get("shadow"); v != nil {
+		shadow := r.Object(v, shadowKeys)
+		t.ShadowColor = r.tint(shadow.Get("color"), "#00000099")
+		t.ShadowBlur = int(r.Whole(shadow.Get("blur"), 6, 0, maxShadow))
 		t.ShadowX, t.ShadowY = 0, 2
-		if at, ok := r.pair(shadow.get("offset"), -maxShadow, maxShadow, "[0, 2]"); ok {
+		if at, ok := r.Pair(shadow.Get("offset"), -maxShadow, maxShadow, "[0, 2]"); ok {
 			t.ShadowX, t.ShadowY = at[0], at[1]
 		}
 	}
@@ -518,12 +507,12 @@ func (r *reader) words(o *object) *Text {
 }
 
 // corner is where a layer's upper left corner stands; outside the poster is for the poster itself to refuse.
-func (r *reader) corner(o *object) (x, y int) {
-	at, _ := r.pair(o.need("at", "write [x, y] of its upper left corner, like [60, 120]"), -maxCanvas, maxCanvas, "[60, 120]")
+func (r *reader) corner(o *document.Object) (x, y int) {
+	at, _ := r.Pair(o.Need("at", "write [x, y] of its upper left corner, like [60, 120]"), -maxCanvas, maxCanvas, "[60, 120]")
 	return at[0], at[1]
 }
 
 // side is a square's side.
-func (r *reader) side(o *object, most int64) int {
-	return int(r.whole(o.need("size", "write its side in pixels, like 280"), 0, 16, most))
+func (r *reader) side(o *document.Object, most int64) int {
+	return int(r.Whole(o.Need("size", "write its side in pixels, like 280"), 0, 16, most))
 }

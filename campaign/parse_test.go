@@ -260,7 +260,7 @@ func TestProblems(t *testing.T) {
 		{"an alias", "requires: {invite: 3}", "requires: *a", "21:15: anchors and aliases are not read here; write the value out; put text that begins with & or * in quotes"},
 		{"a merge key", "requires: {invite: 3}", "requires: {<<: 3}", "21:16: merge keys are not read here; write the keys out"},
 		{"a tag", "stock: 100", "stock: !!str 100", "31:12: tags are not read here; put text that begins with ! in quotes"},
-		{"two documents", "budget:", "---\nbudget:", "39:1: a second document begins here; write one campaign in one file"},
+		{"two documents", "budget:", "---\nbudget:", "39:1: a second document begins here; write it into a file of its own"},
 		{"a bracket never closed", "rewards: [mug]", "rewards: [mug", "26:1: this is not well-formed YAML: ',' or ']' must be specified; check its indentation, quotes and brackets"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

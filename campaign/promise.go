@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"kfactor/internal/document"
 	"kfactor/internal/fault"
 )
 
@@ -54,7 +55,7 @@ func (p *promises) frame() {
 	p.breaksIf(new.Schedule.Starts.After(old.Schedule.Starts), "schedule.starts", "people may have come in already; a later start would not count them (now %s)", old.Schedule.Starts.Format(time.RFC3339))
 	p.breaksIf(new.Schedule.Ends.Before(old.Schedule.Ends), "schedule.ends", "people were told it lasts until %s; end the campaign instead", old.Schedule.Ends.Format(time.RFC3339))
 	p.breaksIf(new.Schedule.Timezone != old.Schedule.Timezone, "schedule.timezone", "days would be counted anew; keep %s", old.Schedule.Timezone)
-	p.breaksIf(new.Attribution.Window < old.Attribution.Window, "attribution.window", "invitations already made would be forgotten sooner; keep at least %s", formatSpan(old.Attribution.Window))
+	p.breaksIf(new.Attribution.Window < old.Attribution.Window, "attribution.window", "invitations already made would be forgotten sooner; keep at least %s", document.FormatSpan(old.Attribution.Window))
 }
 
 func (p *promises) tasks() {
@@ -72,7 +73,7 @@ func (p *promises) tasks() {
 		p.breaksIf(is.Credit != was.Credit, field+".credit", "the task would count for somebody else; keep %s, or add another task", was.Credit)
 		p.breaksIf(is.NewUsersOnly && !was.NewUsersOnly, field+".new_users_only", "friends who are no new users counted until now; keep false")
 		p.breaksIf(is.RevokeOn != "" && is.RevokeOn != was.RevokeOn, field+".revoke_on", "credits could be taken back in a way nobody was told of; keep %s", orNone(was.RevokeOn))
-		p.breaksIf(is.Hold > was.Hold, field+".hold", "credits would come later than people were told; keep at most %s", formatSpan(was.Hold))
+		p.breaksIf(is.Hold > was.Hold, field+".hold", "credits would come later than people were told; keep at most %s", document.FormatSpan(was.Hold))
 		p.breaksIf(is.PerDay != 0 && (was.PerDay == 0 || is.PerDay < was.PerDay), field+".per_day", "fewer would count in a day; %s", keepNumber(int64(was.PerDay)))
 		p.breaksIf(is.When != "" && is.When != was.When, field+".when", "what counted until now might not any more; keep %s", orNone(was.When))
 	}

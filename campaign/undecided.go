@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+
+	"kfactor/internal/document"
 )
 
 // undecided says why a condition could not be decided. The evaluator speaks of Go's types and of its own inside;
@@ -78,7 +80,7 @@ func inWords(s string) string {
 		return "an object"
 	case len(s) > 1 && strings.ContainsAny(s, ".*{\n"):
 		return "something else"
-	case characters(s) > 60:
+	case document.Characters(s) > 60:
 		return string([]rune(s)[:60]) + "…"
 	}
 	return s

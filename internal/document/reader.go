@@ -191,7 +191,7 @@ func (r *Reader) Table(v *Value, limit int, what string, form Form) []*Entry {
 	}
 	var kept []*Entry
 	for _, e := range r.distinct(v) {
-		if !form.pattern.MatchString(e.Name) {
+		if !form.Match(e.Name) {
 			r.Wrong(e.Place(), e.Value.Path, "use "+form.says, "%s cannot be a name here", Quote(e.Name))
 			continue
 		}
@@ -206,6 +206,9 @@ func (r *Reader) Table(v *Value, limit int, what string, form Form) []*Entry {
 
 // Given says whether the value is a mapping at all.
 func (o *Object) Given() bool { return o.members != nil }
+
+// Len is how many of the known keys it has.
+func (o *Object) Len() int { return len(o.members) }
 
 // Get is a key's value, nil when it is absent.
 func (o *Object) Get(key string) *Value {

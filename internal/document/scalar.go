@@ -21,6 +21,9 @@ type Form struct {
 // NewForm is a form by its pattern and how it is told to people, as in "use …".
 func NewForm(pattern, says string) Form { return Form{regexp.MustCompile(pattern), says} }
 
+// Match says whether s has the form.
+func (f Form) Match(s string) bool { return f.pattern.MatchString(s) }
+
 // The forms of names that people give.
 var (
 	Slug     = NewForm(`^[a-z0-9][a-z0-9-]{0,62}$`, "1 to 63 of a-z, 0-9 and -, not beginning with -")
@@ -117,7 +120,7 @@ func blank(c rune) bool {
 // Word is text of a form.
 func (r *Reader) Word(v *Value, form Form) string {
 	said := r.Text(v, 200, false)
-	if said != "" && !form.pattern.MatchString(said) {
+	if said != "" && !form.Match(said) {
 		r.Bad(v, "use "+form.says, "%s does not have the right form", Quote(said))
 		return ""
 	}

@@ -50,7 +50,7 @@ func yamlTree(source, begin string) (root *Value, problem *Problem) {
 			return nil, problem
 		}
 		if root != nil {
-			return nil, &Problem{Line: next.Line, Column: next.Column, Message: "a second document begins here", Mend: "keep one of them"}
+			return nil, &Problem{Line: next.Line, Column: next.Column, Message: "a second document begins here", Mend: "write it into a file of its own"}
 		}
 		root = next
 	}
