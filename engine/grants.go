@@ -190,26 +190,14 @@ func (e *Engine) Decide(ctx context.Context, grantID, verb, reason, by string) (
 	if reason != "" && !plainText(reason, 200) {
 		return GrantView{}, fault.Fields("nothing was decided", fault.Field{Field: "reason", Message: "write at most 200 characters on one line"})
 	}
-	nowhere := fault.New(fault.NotFound, "there is no grant %q", cutID(grantID))
-	dot := strings.LastIndexByte(grantID, '.')
-	if dot < 0 {
-		return GrantView{}, nowhere
-	}
-	number, err := strconv.ParseInt(grantID[dot+1:], 10, 64)
-	if err != nil || number < 1 || strconv.FormatInt(number, 10) != grantID[dot+1:] {
-		return GrantView{}, nowhere
-	}
-	c, err := e.campaign(ctx, grantID[:dot])
-	if fault.KindOf(err) == fault.NotFound {
-		return GrantView{}, nowhere
-	}
+	c, number, err := e.grantNumber(ctx, grantID)
 	if err != nil {
 		return GrantView{}, err
 	}
 	grant := func() (g reward.Grant, err error) {
 		err = e.DB.WithContext(ctx).Where("campaign = ? AND no = ?", c.no, number).Take(&g).Error
 		if errors.Is(err, gorm.ErrRecordNotFound) {
-			err = nowhere
+			err = noGrant(grantID)
 		}
 		return g, err
 	}
@@ -236,4 +224,25 @@ func (e *Engine) Decide(ctx context.Context, grantID, verb, reason, by string) (
 		return GrantView{}, err
 	}
 	return views[0], nil
+}
+
+// grantNumber reads a grant's id, CAMPAIGN.NUMBER. Whether there is such a grant is still to be seen.
+func (e *Engine) grantNumber(ctx context.Context, grantID string) (known, int64, error) {
+	dot := strings.LastIndexByte(grantID, '.')
+	if dot < 0 {
+		return known{}, 0, noGrant(grantID)
+	}
+	number, err := strconv.ParseInt(grantID[dot+1:], 10, 64)
+	if err != nil || number < 1 || strconv.FormatInt(number, 10) != grantID[dot+1:] {
+		return known{}, 0, noGrant(grantID)
+	}
+	c, err := e.campaign(ctx, grantID[:dot])
+	if fault.KindOf(err) == fault.NotFound {
+		err = noGrant(grantID)
+	}
+	return c, number, err
+}
+
+func noGrant(grantID string) error {
+	return fault.New(fault.NotFound, "there is no grant %q", cutID(grantID))
 }

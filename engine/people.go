@@ -377,10 +377,25 @@ func (e *Engine) Wallet(ctx context.Context, id, text string) ([]WalletItem, err
 	if err != nil {
 		return nil, err
 	}
+	posted := []int64{}
+	for _, g := range grants {
+		if needsAddress(c.definition, g.Reward) {
+			posted = append(posted, g.No)
+		}
+	}
+	addresses, err := e.addresses(ctx, c, posted)
+	if err != nil {
+		return nil, err
+	}
 	items := []WalletItem{}
 	for _, g := range grants {
 		item := WalletItem{
 			Reward: g.Reward, Tier: g.Tier, State: string(g.State), Title: g.Reward, Coupon: coupons[couponKey{g.Campaign, g.Reward, g.Coupon}],
+			Grant: g.No, NeedsAddress: needsAddress(c.definition, g.Reward),
+		}
+		item.Sendable = item.NeedsAddress && takesAddress(g.State)
+		if a, ok := addresses[g.No]; ok {
+			item.Address = &a.Address
 		}
 		if r := c.definition.Reward(g.Reward); r != nil && r.Title != "" {
 			item.Title = r.Title

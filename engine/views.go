@@ -231,6 +231,11 @@ type WalletItem struct {
 	Tier   string `json:"tier"`
 	State  string `json:"state"`
 	Coupon string `json:"coupon,omitempty"` // the coupon code, once it is handed out
+
+	Grant        int64    `json:"grant"`                   // its number in the campaign
+	NeedsAddress bool     `json:"needs_address,omitempty"` // it is sent by post
+	Sendable     bool     `json:"sendable,omitempty"`      // and the address may still be written or changed
+	Address      *Address `json:"address,omitempty"`       // where it goes, once they wrote it
 }
 
 // EntryView is one ledger entry; the columns of the export.
