@@ -101,8 +101,6 @@ type friends struct {
 	credits map[int64][]campaign.Credit // by person: those that count for the owner
 }
 
-const friendColumns = "e.seq, e.person, e.time, o.owner, o.outcome, o.detail"
-
 // readSteps reads the latest of what concerned the owner: first the places, from the index alone.
 func (f *friends) readSteps(db *gorm.DB) error {
 	var places []int64
@@ -113,16 +111,10 @@ func (f *friends) readSteps(db *gorm.DB) error {
 	if f.cut = len(places) > maxFriendSteps; f.cut {
 		places = places[:maxFriendSteps]
 	}
-	var steps []friendStep
-	err = db.Table("events e").Select(friendColumns).Joins("JOIN outcomes o ON o.campaign = e.campaign AND o.seq = e.seq").
-		Where("e.campaign = ? AND e.seq IN ? AND e.person <> ?", f.c.no, places, f.owner).Find(&steps).Error
-	if err != nil {
-		return err
-	}
-	slices.SortFunc(steps, func(a, b friendStep) int { return cmp.Compare(b.Seq, a.Seq) })
+	steps, err := f.stepsAt(db, places)
 	for i := range steps {
 		s := &steps[i]
-		if s.Person == 0 {
+		if s.Person == 0 || s.Person == f.owner {
 			continue
 		}
 		if f.latest[s.Person] == nil {
@@ -133,7 +125,24 @@ func (f *friends) readSteps(db *gorm.DB) error {
 			f.said[s.Person] = s
 		}
 	}
-	return nil
+	return err
+}
+
+// stepsAt reads what was applied at places in the journal, the latest first.
+func (f *friends) stepsAt(db *gorm.DB, places []int64) ([]friendStep, error) {
+	var steps []friendStep
+	for part := range slices.Chunk(places, inChunk) {
+		var some []friendStep
+		err := db.Table("events e").Select("e.seq, e.person, e.time, o.owner, o.outcome, o.detail").
+			Joins("JOIN outcomes o ON o.campaign = e.campaign AND o.seq = e.seq").
+			Where("e.campaign = ? AND e.seq IN ?", f.c.no, part).Find(&some).Error
+		if err != nil {
+			return nil, err
+		}
+		steps = append(steps, some...)
+	}
+	slices.SortFunc(steps, func(a, b friendStep) int { return cmp.Compare(b.Seq, a.Seq) })
+	return steps, nil
 }
 
 // refuses says whether an outcome tells why somebody does not count.
@@ -147,9 +156,9 @@ func refuses(o event.Outcome) bool {
 }
 
 func (f *friends) readPeople(db *gorm.DB) error {
-	var rows []campaign.Person
 	f.people = make(map[int64]campaign.Person, len(f.order))
 	for part := range slices.Chunk(f.order, inChunk) {
+		var rows []campaign.Person
 		if err := db.Select("person", "inviter").Where("campaign = ? AND person IN ?", f.c.no, part).Find(&rows).Error; err != nil {
 			return err
 		}
@@ -185,18 +194,18 @@ func (f *friends) readLookers(db *gorm.DB) error {
 		if len(f.credits[person]) > 0 || f.said[person] != nil || f.elsewhere(person) {
 			continue
 		}
-		parts = append(parts, "SELECT * FROM (SELECT "+friendColumns+" FROM events e JOIN outcomes o ON o.campaign = e.campaign AND o.seq = e.seq"+
-			" WHERE e.campaign = ? AND e.person = ? ORDER BY e.seq DESC LIMIT ?) AS latest"+strconv.Itoa(len(parts)))
+		// The places alone: with the rows beside them, SQLite would go through the whole journal in its order.
+		parts = append(parts, "SELECT * FROM (SELECT seq FROM events WHERE campaign = ? AND person = ? ORDER BY seq DESC LIMIT ?) AS latest"+strconv.Itoa(len(parts)))
 		args = append(args, f.c.no, person, maxLookerSteps)
 	}
 	if len(parts) == 0 {
 		return nil
 	}
-	var steps []friendStep
-	if err := db.Raw(strings.Join(parts, " UNION ALL "), args...).Scan(&steps).Error; err != nil {
+	var places []int64
+	if err := db.Raw(strings.Join(parts, " UNION ALL "), args...).Scan(&places).Error; err != nil {
 		return err
 	}
-	slices.SortFunc(steps, func(a, b friendStep) int { return cmp.Compare(b.Seq, a.Seq) })
+	steps, err := f.stepsAt(db, places)
 	for i := range steps {
 		s := &steps[i]
 		if f.said[s.Person] == nil && s.Owner == 0 && refuses(s.Outcome) && s.Seq > f.latest[s.Person].Seq {
@@ -205,7 +214,7 @@ func (f *friends) readLookers(db *gorm.DB) error {
 		}
 	}
 	slices.SortFunc(f.order, func(a, b int64) int { return cmp.Compare(f.latest[b].Seq, f.latest[a].Seq) })
-	return nil
+	return err
 }
 
 // elsewhere says whether somebody counts for another inviter.
