@@ -84,3 +84,54 @@ func (r *jsonReader) value(depth int) (*Value, *Problem) {
 	}
 	return v, nil
 }
+
+// JSON writes the value as JSON that Read reads as the same value. Keys stay in their order.
+func (v *Value) JSON() []byte { return v.appendJSON(nil) }
+
+func (v *Value) appendJSON(out []byte) []byte {
+	switch v.Kind {
+	case Text:
+		return appendString(out, strings.TrimRight(v.Text, v.ending()))
+	case Integer, Decimal, Boolean:
+		if plain := []byte(v.Text); json.Valid(plain) {
+			return append(out, plain...)
+		}
+		return appendString(out, v.Text) // a number as only YAML writes it
+	case List:
+		out = append(out, '[')
+		for i, item := range v.Items {
+			if i > 0 {
+				out = append(out, ',')
+			}
+			out = item.appendJSON(out)
+		}
+		return append(out, ']')
+	case Mapping:
+		out = append(out, '{')
+		for i, e := range v.Entries {
+			if i > 0 {
+				out = append(out, ',')
+			}
+			out = append(appendString(out, e.Name), ':')
+			out = e.Value.appendJSON(out)
+		}
+		return append(out, '}')
+	}
+	return append(out, "null"...)
+}
+
+// ending is what a text ends with that is not meant: the line break of a block.
+func (v *Value) ending() string {
+	if v.Block {
+		return "\n"
+	}
+	return ""
+}
+
+func appendString(out []byte, s string) []byte {
+	var quoted bytes.Buffer
+	e := json.NewEncoder(&quoted)
+	e.SetEscapeHTML(false)
+	_ = e.Encode(s) // a string, to memory
+	return append(out, bytes.TrimRight(quoted.Bytes(), "\n")...)
+}

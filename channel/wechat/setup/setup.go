@@ -55,8 +55,9 @@ type Reply struct {
 	Service bool   // to customer service
 	Account string // with Service: to this one, NAME@ACCOUNT; "" for whoever is free
 
-	prefixes []string // normal forms
-	pattern  *regexp.Regexp
+	exact, prefixes []string // normal forms
+	clicks          []string
+	pattern         *regexp.Regexp
 }
 
 // Dialogue asks for one thing after another.
