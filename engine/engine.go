@@ -56,6 +56,7 @@ type Engine struct {
 	presses       presses
 	posterSources posterSources
 	running       running
+	outbox
 
 	joiners      gather[lookup, campaign.Person] // users who have joined
 	faces        gather[personNo, face]
@@ -88,6 +89,7 @@ func New(c Config) (*Engine, error) {
 		return nil, err
 	}
 	e.joiners.fetch, e.faces.fetch, e.posterOwners.fetch = e.participantsAmong, e.readFaces, e.readPosterOwners
+	e.owing.fetch, e.windows.fetch = e.oweAll, e.openWindows
 	e.batches = fair.New(batchesAtOnce(c.DB), time.Now)
 	e.intake = newIntake(e)
 	return e, nil

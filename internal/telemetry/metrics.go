@@ -24,6 +24,7 @@ type Metrics struct {
 	batch        prometheus.Histogram
 	batchTook    prometheus.Histogram
 	posters      *prometheus.HistogramVec
+	messages     *prometheus.CounterVec
 	requests     *prometheus.CounterVec
 	requestsTook *prometheus.HistogramVec
 }
@@ -54,6 +55,9 @@ func New() *Metrics {
 			Name: "kfactor_poster_seconds", Help: "Time it took to draw and encode a poster, by format.",
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5},
 		}, []string{"format"}),
+		messages: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "kfactor_messages_total", Help: "Messages that people were owed, by what became of them: owed, sent, waiting (each time), merged or unsent.",
+		}, []string{"state"}),
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "kfactor_http_requests_total", Help: "HTTP requests by method, route pattern and status.",
 		}, []string{"method", "route", "status"}),
@@ -66,7 +70,10 @@ func New() *Metrics {
 	for _, result := range []string{"accepted", "duplicate", "rejected", "shed"} {
 		m.in.WithLabelValues(result)
 	}
-	m.registry.MustRegister(m.in, m.applied, m.latency, m.batch, m.batchTook, m.posters, m.requests, m.requestsTook,
+	for _, state := range []string{"owed", "sent", "waiting", "merged", "unsent"} {
+		m.messages.WithLabelValues(state)
+	}
+	m.registry.MustRegister(m.in, m.applied, m.latency, m.batch, m.batchTook, m.posters, m.messages, m.requests, m.requestsTook,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -113,6 +120,14 @@ func (m *Metrics) Poster(format string, took time.Duration) {
 		return
 	}
 	m.posters.WithLabelValues(format).Observe(took.Seconds())
+}
+
+// Messages counts messages that came into a state, such as sent.
+func (m *Metrics) Messages(state string, messages int) {
+	if m == nil || messages == 0 {
+		return
+	}
+	m.messages.WithLabelValues(state).Add(float64(messages))
 }
 
 // Request counts an answered HTTP request. route is the pattern, such as /p/:code, never

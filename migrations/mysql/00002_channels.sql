@@ -9,18 +9,21 @@ CREATE TABLE IF NOT EXISTS messages (
   person BIGINT NOT NULL,
   source VARBINARY(160) NOT NULL, -- what it is owed for: once each
   kind VARCHAR(16) NOT NULL,
+  word VARCHAR(32) NOT NULL,
   priority INT NOT NULL, -- lowest first
   facts TEXT NULL,
   state VARCHAR(16) NOT NULL,
   reason VARCHAR(255) NOT NULL,
   way VARCHAR(16) NOT NULL,
   attempts INT NOT NULL,
-  due_at BIGINT NOT NULL, -- not tried before
+  taken_by VARCHAR(32) NOT NULL, -- who sends it, until due_at
+  due_at BIGINT NOT NULL, -- not tried before; when it expires, of one that waits
   expires_at BIGINT NOT NULL,
   created_at BIGINT NOT NULL,
   updated_at BIGINT NOT NULL,
   UNIQUE KEY messages_by_campaign_person_source (campaign, person, source),
-  KEY messages_by_channel_state_due_at (channel, state, due_at),
+  KEY messages_by_channel_state_priority_due_at (channel, state, priority, due_at),
+  KEY messages_by_person_kind_state (person, kind, state, no),
   KEY messages_by_campaign_state (campaign, state, no)
 ) DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
 

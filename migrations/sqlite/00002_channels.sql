@@ -9,19 +9,22 @@ CREATE TABLE IF NOT EXISTS messages (
   person BIGINT NOT NULL,
   source TEXT NOT NULL, -- what it is owed for: once each
   kind TEXT NOT NULL,
+  word TEXT NOT NULL,
   priority INT NOT NULL, -- lowest first
   facts TEXT NULL,
   state TEXT NOT NULL,
   reason TEXT NOT NULL,
   way TEXT NOT NULL,
   attempts INT NOT NULL,
-  due_at BIGINT NOT NULL, -- not tried before
+  taken_by TEXT NOT NULL, -- who sends it, until due_at
+  due_at BIGINT NOT NULL, -- not tried before; when it expires, of one that waits
   expires_at BIGINT NOT NULL,
   created_at BIGINT NOT NULL,
   updated_at BIGINT NOT NULL
 );
 CREATE UNIQUE INDEX IF NOT EXISTS messages_by_campaign_person_source ON messages (campaign, person, source);
-CREATE INDEX IF NOT EXISTS messages_by_channel_state_due_at ON messages (channel, state, due_at);
+CREATE INDEX IF NOT EXISTS messages_by_channel_state_priority_due_at ON messages (channel, state, priority, due_at);
+CREATE INDEX IF NOT EXISTS messages_by_person_kind_state ON messages (person, kind, state, no);
 CREATE INDEX IF NOT EXISTS messages_by_campaign_state ON messages (campaign, state, no);
 
 -- Those whom a channel has met.
