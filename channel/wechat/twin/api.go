@@ -1,0 +1,185 @@
+package twin
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+const maxJSON = 1 << 20 // of one call's body
+
+// api is one of the platform's calls.
+type api struct {
+	method string
+	path   string
+	open   bool // asks for no access token
+	upload bool // reads its own body
+	daily  int64
+	minute int64
+	serve  func(*call) (any, error) // an answer to write as JSON, nil for the plain ok, or a document
+
+	quota quota
+	count tally
+}
+
+// call is one call as its API sees it.
+type call struct {
+	*Twin
+	w    http.ResponseWriter
+	r    *http.Request
+	now  time.Time
+	body []byte // of calls that carry JSON
+}
+
+// blob is an answer that is no JSON.
+type blob struct {
+	contentType string
+	name        string // for Content-Disposition
+	body        []byte
+}
+
+// ok is the answer of calls that have nothing to say.
+type ok struct {
+	Code int    `json:"errcode"`
+	Text string `json:"errmsg"`
+}
+
+var fine = ok{0, "ok"}
+
+// read decodes the body; what is no JSON of the expected shape is refused the platform's way.
+func (c *call) read(into any) error {
+	if len(bytes.TrimSpace(c.body)) == 0 {
+		return refuse(44002)
+	}
+	if json.Unmarshal(c.body, into) != nil {
+		return refuse(47001)
+	}
+	return nil
+}
+
+func (c *call) query(name string) string { return c.r.URL.Query().Get(name) }
+
+// calls is the platform's table of calls, with the quotas of a newly registered service account.
+func (t *Twin) calls() []*api {
+	const get, post = http.MethodGet, http.MethodPost
+	return []*api{
+		{method: get, path: "/cgi-bin/token", open: true, daily: 2000, serve: (*call).token},
+		{method: post, path: "/cgi-bin/stable_token", open: true, daily: 500_000, minute: 10_000, serve: (*call).stableToken},
+		{method: post, path: "/cgi-bin/qrcode/create", daily: 100_000, serve: (*call).createCode},
+		{method: get, path: "/cgi-bin/user/info", daily: 5_000_000, serve: (*call).userInfo},
+		{method: post, path: "/cgi-bin/user/info/batchget", daily: 5_000_000, serve: (*call).userInfos},
+		{method: get, path: "/cgi-bin/user/get", daily: 500, serve: (*call).followers},
+		{method: post, path: "/cgi-bin/media/upload", upload: true, daily: 100_000, serve: (*call).uploadMedia},
+		{method: get, path: "/cgi-bin/media/get", daily: 200_000, serve: (*call).getMedia},
+		{method: post, path: "/cgi-bin/message/custom/send", daily: 500_000, serve: (*call).sendCustom},
+		{method: post, path: "/cgi-bin/message/custom/typing", daily: 500_000, serve: (*call).typing},
+	}
+}
+
+func (t *Twin) routes() {
+	t.mux = http.NewServeMux()
+	t.apis = map[string]*api{}
+	for _, a := range t.calls() {
+		a.quota.daily, a.quota.minutely = a.daily, a.minute
+		if limit, own := t.cfg.Quotas[a.path]; own {
+			a.quota.daily = limit
+		}
+		t.apis[a.path] = a
+		t.mux.HandleFunc(a.path, func(w http.ResponseWriter, r *http.Request) { t.answer(a, w, r) })
+	}
+	t.mux.HandleFunc("GET mp.weixin.qq.com/cgi-bin/showqrcode", t.showCode)
+	t.mux.HandleFunc("GET /cgi-bin/showqrcode", t.showCode)
+	t.control()
+}
+
+// answer serves one call: faults first, then what every call is checked for, then the call itself.
+func (t *Twin) answer(a *api, w http.ResponseWriter, r *http.Request) {
+	c := &call{Twin: t, w: w, r: r, now: t.clock.Now()}
+	fault := t.faults.take(a.path, c.now)
+	if fault != nil && !t.suffer(fault, &a.count, w, r) {
+		return
+	}
+	var result any
+	err := fault.refusal()
+	if err == nil {
+		result, err = c.run(a)
+	}
+	code := 0
+	if err != nil {
+		var no *refusal
+		if !errors.As(err, &no) {
+			no = refuse(-1)
+			t.log.Error("twin", "path", a.path, "err", err)
+		}
+		code = no.code
+		result = ok{no.code, no.text + " rid: " + t.requestID(c.now)}
+	}
+	a.count.add(code, err != nil)
+	if fault != nil && fault.Failure == Lost {
+		panic(http.ErrAbortHandler)
+	}
+	write(w, result)
+}
+
+func (c *call) run(a *api) (any, error) {
+	if c.r.Method != a.method {
+		if a.method == http.MethodGet {
+			return nil, refuse(43001)
+		}
+		return nil, refuse(43002)
+	}
+	if !a.open {
+		if err := c.tokens.check(c.query("access_token"), c.now); err != nil {
+			return nil, err
+		}
+		if c.faults.banned(a.path) {
+			return nil, refuse(48004)
+		}
+	}
+	if err := a.quota.take(c.now); err != nil {
+		return nil, err
+	}
+	if a.method == http.MethodPost && !a.upload {
+		body, err := io.ReadAll(http.MaxBytesReader(c.w, c.r.Body, maxJSON))
+		if err != nil {
+			return nil, refuse(45002)
+		}
+		c.body = body
+	}
+	return a.serve(c)
+}
+
+// requestID is the platform's id of an answer: three groups of eight hexadecimal digits, the first being the second.
+func (t *Twin) requestID(now time.Time) string {
+	rest := t.ids.hex(16, "rid", nth(t.stats.answers.Add(1)))
+	second := strconv.FormatInt(now.Unix(), 16)
+	return second + "-" + rest[:8] + "-" + rest[8:]
+}
+
+func write(w http.ResponseWriter, result any) {
+	switch result := result.(type) {
+	case nil:
+		writeJSON(w, http.StatusOK, fine)
+	case *blob:
+		w.Header().Set("Content-Type", result.contentType)
+		w.Header().Set("Content-Disposition", `attachment; filename="`+result.name+`"`)
+		w.Header().Set("Content-Length", strconv.Itoa(len(result.body)))
+		w.Write(result.body)
+	default:
+		writeJSON(w, http.StatusOK, result)
+	}
+}
+
+// writeJSON writes JSON the way the platform does, without HTML's escapes.
+func writeJSON(w http.ResponseWriter, status int, value any) {
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	w.WriteHeader(status)
+	encode := json.NewEncoder(w)
+	encode.SetEscapeHTML(false)
+	// An error here is a client that went away: there is nobody to tell.
+	_ = encode.Encode(value)
+}
