@@ -4,9 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"net/url"
 	"os"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -18,35 +16,16 @@ import (
 // maxFile bounds the settings file, in bytes.
 const maxFile = 64 << 10
 
-// Channel is a place where fans are met, beside the web, which needs no set-up.
-type Channel struct {
-	Kind      string // "wechat"
-	AppID     string
-	AppSecret string
-	Token     string // signs the platform's callbacks
-	AESKey    string // 43 characters; empty for plain callbacks
-	APIURL    string
-}
-
-const weChatAPI = "https://api.weixin.qq.com"
-
-var channelKeys = []string{"kind", "app_id", "app_secret", "token", "aes_key", "api_url"}
-
-// The forms that the platform gives these values (its settings page refuses others).
-var (
-	channelName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,31}$`)
-	tokenForm   = regexp.MustCompile(`^[0-9A-Za-z]{3,32}$`)
-	aesKeyForm  = regexp.MustCompile(`^[0-9A-Za-z]{43}$`)
-)
-
 // readFile reads the settings file into values and channels. It walks the syntax tree, because every mistake is
 // told with its line and column.
-func readFile(path string, values map[string]value, channels map[string]Channel, problems *Problems) error {
+//
+// What it names in the environment is remembered in named.
+func readFile(path string, environ map[string]string, named map[string]bool, values map[string]value, channels map[string]Channel, problems *Problems) error {
 	root, err := parseFile(path)
 	if err != nil {
 		return err
 	}
-	r := fileReader{path, problems}
+	r := fileReader{path, environ, named, problems}
 	known := []string{"channels"}
 	for _, s := range All() {
 		known = append(known, s.Name)
@@ -112,6 +91,8 @@ func firstLine(err error) string {
 
 type fileReader struct {
 	path     string
+	environ  map[string]string
+	named    map[string]bool
 	problems *Problems
 }
 
@@ -158,47 +139,4 @@ func (r fileReader) text(name string, node ast.Node) string {
 	}
 	r.problems.add("%s%s must be a plain text", r.place(node), name)
 	return ""
-}
-
-func (r fileReader) channel(named, node ast.Node) Channel {
-	name, at := named.GetToken().Value, r.place(named)
-	field := func(key string) string { return "channels." + name + "." + key }
-	wrong := func(key, format string, args ...any) {
-		r.problems.add("%s%s: %s", at, field(key), fmt.Sprintf(format, args...))
-	}
-	if !channelName.MatchString(name) || name == "web" {
-		r.problems.add("%schannels.%s: a channel's name is 1 to 32 of a-z, 0-9 and dashes, and not web, which needs no set-up", at, name)
-	}
-	texts := map[string]string{}
-	for keyNode, value := range r.entries(node, "channels."+name) {
-		key := keyNode.GetToken().Value
-		if !slices.Contains(channelKeys, key) {
-			r.problems.add("%s%s is not a setting of a channel; %s", r.place(keyNode), field(key), Suggest(key, channelKeys))
-			continue
-		}
-		texts[key] = r.text(field(key), value)
-	}
-	c := Channel{texts["kind"], texts["app_id"], texts["app_secret"], texts["token"], texts["aes_key"], texts["api_url"]}
-	if c.APIURL == "" {
-		c.APIURL = weChatAPI
-	}
-	if c.Kind != "wechat" {
-		wrong("kind", "%q is no kind of channel; write wechat", c.Kind)
-		return c
-	}
-	for _, key := range []string{"app_id", "app_secret"} {
-		if texts[key] == "" {
-			wrong(key, "is missing; copy it from the account's settings page")
-		}
-	}
-	if !tokenForm.MatchString(c.Token) {
-		wrong("token", "must be 3 to 32 letters and digits, the same as on the account's settings page")
-	}
-	if c.AESKey != "" && !aesKeyForm.MatchString(c.AESKey) {
-		wrong("aes_key", "must be 43 letters and digits; leave it out for plain mode")
-	}
-	if u, err := url.Parse(c.APIURL); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-		wrong("api_url", "is not a web address; leave it out for %s", weChatAPI)
-	}
-	return c
 }

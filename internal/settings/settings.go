@@ -81,13 +81,14 @@ type value struct{ text, place string }
 func Load(file string, environ []string, flags map[string]string) (Settings, error) {
 	var problems Problems
 	values := map[string]value{}
-	channels := map[string]Channel{}
+	channels, named := map[string]Channel{}, map[string]bool{}
 	if file != "" {
-		if err := readFile(file, values, channels, &problems); err != nil {
+		if err := readFile(file, variables(environ), named, values, channels, &problems); err != nil {
 			return Settings{}, err
 		}
+		oneEach(channels, &problems)
 	}
-	readEnvironment(environ, values, &problems)
+	readEnvironment(environ, named, values, &problems)
 	for name, text := range flags {
 		if text != "" {
 			values[name] = value{text, "--" + Setting{Name: name}.Flag()}
@@ -101,10 +102,21 @@ func Load(file string, environ []string, flags map[string]string) (Settings, err
 	return s, nil
 }
 
-func readEnvironment(environ []string, values map[string]value, problems *Problems) {
+// variables are an environment by name.
+func variables(environ []string) map[string]string {
+	all := make(map[string]string, len(environ))
+	for _, pair := range environ {
+		name, text, _ := strings.Cut(pair, "=")
+		all[name] = text
+	}
+	return all
+}
+
+// readEnvironment reads the settings in the environment; the file may have named other variables there.
+func readEnvironment(environ []string, named map[string]bool, values map[string]value, problems *Problems) {
 	for _, pair := range slices.Sorted(slices.Values(environ)) {
 		name, text, _ := strings.Cut(pair, "=")
-		if !strings.HasPrefix(name, Prefix) || slices.Contains(notSettings, name) {
+		if !strings.HasPrefix(name, Prefix) || slices.Contains(notSettings, name) || named[name] {
 			continue
 		}
 		i := slices.IndexFunc(All(), func(s Setting) bool { return s.Env() == name })

@@ -2,6 +2,9 @@ package settings
 
 import (
 	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -87,11 +90,60 @@ channels:
   plain: {kind: wechat, app_id: wx4, app_secret: 77, token: t0ken, api_url: "http://127.0.0.1:9"}
 `), nil, nil)
 		want := map[string]Channel{
-			"main":  {"wechat", "wx0123", "s3cret", "abc123", "0123456789012345678901234567890123456789abc", "https://api.weixin.qq.com"},
-			"plain": {"wechat", "wx4", "77", "t0ken", "", "http://127.0.0.1:9"},
+			"main": {
+				Kind: "wechat", AppID: "wx0123", AppSecret: "s3cret", Token: "abc123", AESKey: "0123456789012345678901234567890123456789abc",
+				APIURL: "https://api.weixin.qq.com", OpenURL: "https://open.weixin.qq.com",
+			},
+			"plain": {Kind: "wechat", AppID: "wx4", AppSecret: "77", Token: "t0ken", APIURL: "http://127.0.0.1:9", OpenURL: "http://127.0.0.1:9"},
 		}
 		if diff := cmp.Diff(want, s.Channels); diff != "" {
 			t.Error(diff)
+		}
+	})
+
+	t.Run("AChannelsSecretsMayStandInTheEnvironment", func(t *testing.T) {
+		t.Parallel()
+		file := write(t, "channels: {main: {kind: wechat, app_id: wx1, app_secret: env:KFACTOR_MAIN_SECRET, token: env:TOKEN}}\n")
+		c := load(t, file, []string{"KFACTOR_MAIN_SECRET=s3cret", "TOKEN=abc"}, nil).Channels["main"]
+		if c.AppSecret != "s3cret" || c.Token != "abc" {
+			t.Errorf("got %q and %q", c.AppSecret, c.Token)
+		}
+	})
+
+	t.Run("AnAccountMayHaveQuotasOfItsOwn", func(t *testing.T) {
+		t.Parallel()
+		c := load(t, write(t, `
+channels:
+  main:
+    kind: wechat
+    app_id: wx1
+    app_secret: s
+    token: abc
+    api_url: https://sh.api.weixin.qq.com/
+    original_id: gh_0123456789ab
+    daily_limits: {qrcode/create: 500000, /cgi-bin/message/custom/send: 1000}
+`), nil, nil).Channels["main"]
+		if diff := cmp.Diff(map[string]int64{"/cgi-bin/qrcode/create": 500000, "/cgi-bin/message/custom/send": 1000}, c.DailyLimits); diff != "" {
+			t.Error(diff)
+		}
+		if c.APIURL != "https://sh.api.weixin.qq.com" || c.OpenURL != "https://open.weixin.qq.com" || c.OriginalID != "gh_0123456789ab" {
+			t.Errorf("got %q, %q and %q", c.APIURL, c.OpenURL, c.OriginalID)
+		}
+	})
+
+	t.Run("AChannelShowsNoSecretWhenItIsPrinted", func(t *testing.T) {
+		t.Parallel()
+		c := Channel{Kind: "wechat", AppID: "wx1", AppSecret: "hush", Token: "hush", AESKey: "hush"}
+		var log strings.Builder
+		slog.New(slog.NewJSONHandler(&log, nil)).Info("x", "channel", c, "settings", map[string]Channel{"main": c})
+		asJSON, err := json.Marshal(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, shown := range []string{fmt.Sprint(c), fmt.Sprintf("%+v %#v %s", c, c, &c), fmt.Sprintf("%+v", Settings{Channels: map[string]Channel{"main": c}}), log.String(), string(asJSON)} {
+			if strings.Contains(shown, "hush") || !strings.Contains(shown, "wx1") {
+				t.Error(shown)
+			}
 		}
 	})
 
@@ -137,6 +189,12 @@ func TestLoadNamesMistakes(t *testing.T) {
 		"ChannelAESKey":      {file: "channels: {main: {kind: wechat, app_id: wx, app_secret: s, token: abc, aes_key: short}}\n", want: []string{"channels.main.aes_key", "43"}},
 		"ChannelToken":       {file: "channels: {main: {kind: wechat, app_id: wx, app_secret: s, token: a b}}\n", want: []string{"channels.main.token", "3 to 32"}},
 		"ChannelURL":         {file: "channels: {main: {kind: wechat, app_id: wx, app_secret: s, token: abc, api_url: here}}\n", want: []string{"channels.main.api_url"}},
+		"ChannelTwice":       {file: "channels: {a: {kind: wechat, app_id: wx, app_secret: s, token: abc}, b: {kind: wechat, app_id: wx, app_secret: s, token: abc}}\n", want: []string{"channels.b.app_id", "channel a already"}},
+		"ChannelEnv":         {file: "channels: {main: {kind: wechat, app_id: wx, app_secret: env:NOBODY, token: abc}}\n", want: []string{"1:", "channels.main.app_secret: the variable NOBODY is not set"}},
+		"ChannelEnvName":     {file: "channels: {main: {kind: wechat, app_id: wx, app_secret: \"env: X\", token: abc}}\n", want: []string{"env:WECHAT_SECRET"}},
+		"ChannelOpenURL":     {file: "channels: {main: {kind: wechat, app_id: wx, app_secret: s, token: abc, open_url: here}}\n", want: []string{"channels.main.open_url"}},
+		"ChannelOriginalID":  {file: "channels: {main: {kind: wechat, app_id: wx, app_secret: s, token: abc, original_id: tea}}\n", want: []string{"channels.main.original_id", "gh_"}},
+		"ChannelLimit":       {file: "channels: {main: {kind: wechat, app_id: wx, app_secret: s, token: abc, daily_limits: {qrcode/creat: 5, user/info: many}}}\n", want: []string{"channels.main.daily_limits.qrcode/creat is not an interface", "did you mean qrcode/create?", "daily_limits.user/info: write how many"}},
 		"ChannelName":        {file: "channels: {web: {kind: wechat, app_id: wx, app_secret: s, token: abc}}\n", want: []string{"channels.web", "needs no set-up"}},
 	} {
 		t.Run(name, func(t *testing.T) {
