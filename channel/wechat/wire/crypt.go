@@ -76,7 +76,7 @@ func (c *Crypt) Open(msgSignature, timestamp, nonce string, body []byte) ([]byte
 	if !c.Encrypted() {
 		return body, nil
 	}
-	root, err := readXML(body)
+	root, err := readXML(body, marked) // a cipher text with something slipped in is another one
 	if err != nil {
 		return nil, err
 	}

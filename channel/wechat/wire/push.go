@@ -144,7 +144,7 @@ type Publish struct {
 // nobody knows do not matter; numbers that cannot be read are 0, but there must be a
 // sender, a receiver, a time and a kind. The errors are ErrMalformed and ErrSealed.
 func Parse(body []byte) (Push, error) {
-	root, err := readXML(body)
+	root, err := readXML(body, left)
 	if err != nil {
 		return Push{}, err
 	}

@@ -58,7 +58,7 @@ func reply(p Push, at time.Time, msgType string, payload func(*bytes.Buffer)) []
 // element writes a value as CDATA, with what XML cannot hold left out. The end mark
 // inside a value is cut in two, each half in a section of its own.
 func element(b *bytes.Buffer, name, value string) {
-	value = string(readable([]byte(value)))
+	value = string(readable([]byte(value), left))
 	value = strings.ReplaceAll(value, "]]>", "]]]]><![CDATA[>")
 	b.WriteString("<" + name + "><![CDATA[" + value + "]]></" + name + ">")
 }

@@ -26,12 +26,13 @@ type node struct {
 
 // readXML reads the one <xml> element of a push. Document types, processing beyond the
 // declaration, entities other than XML's own five and numeric ones, and anything over a
-// limit are refused. Attributes and comments mean nothing and are passed over.
-func readXML(body []byte) (*node, error) {
+// limit are refused. Attributes and comments mean nothing and are passed over. Characters
+// that XML cannot hold become instead, or go where it is -1.
+func readXML(body []byte, instead rune) (*node, error) {
 	if len(body) > MaxBody {
 		return nil, fmt.Errorf("%w: %d bytes are more than %d", ErrMalformed, len(body), MaxBody)
 	}
-	in := xml.NewDecoder(bytes.NewReader(readable(body)))
+	in := xml.NewDecoder(bytes.NewReader(readable(body, instead)))
 	var (
 		top  node // holds the root
 		open = []*node{&top}
@@ -81,8 +82,7 @@ func readXML(body []byte) (*node, error) {
 	return top.kids[0], nil
 }
 
-// reason is a syntax error's own words, which hold names of entities and elements but
-// no text of a person.
+// reason is where a syntax error is. Its own words quote the push, which may be somebody's text.
 func reason(err error) string {
 	var syntax *xml.SyntaxError
 	if errors.As(err, &syntax) {
@@ -91,16 +91,21 @@ func reason(err error) string {
 	return "not well-formed"
 }
 
-// readable takes out what XML cannot hold. Phones do send control characters, the
+const (
+	left   = -1       // characters that XML cannot hold are left out
+	marked = '\ufffd' // or show that they were there
+)
+
+// readable does away with what XML cannot hold. Phones do send control characters, the
 // platform passes them on, and somebody's odd text is still a text.
-func readable(body []byte) []byte {
+func readable(body []byte, instead rune) []byte {
 	body = bytes.TrimPrefix(body, []byte("\ufeff"))
 	if utf8.Valid(body) && bytes.IndexFunc(body, func(r rune) bool { return !allowed(r) }) < 0 {
 		return body
 	}
 	return bytes.Map(func(r rune) rune {
 		if !allowed(r) {
-			return -1
+			return instead
 		}
 		return r
 	}, body)
