@@ -95,6 +95,7 @@ type server struct {
 	perKey   int      // calls of one key at once
 	renders  *gate
 	prints   prints
+	boards   boards
 	bodies   *pool
 	forms    *pool
 	bodyTime time.Duration

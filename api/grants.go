@@ -42,3 +42,12 @@ func (s *server) decide(verb string) echo.HandlerFunc {
 		return answer(c, http.StatusOK, v)
 	}
 }
+
+// grantAddress is where a grant is sent. Who pays for it may know, and nobody else.
+func (s *server) grantAddress(c echo.Context) error {
+	v, err := s.engine.GrantAddress(c.Request().Context(), param(c, "id"))
+	if err != nil {
+		return err
+	}
+	return answer(c, http.StatusOK, v)
+}

@@ -267,28 +267,3 @@ func about(err error, field string) bool {
 	}
 	return false
 }
-
-// ownPage is a participant's own page: poster, link, progress, rewards. Only the browser that joined sees it.
-func (s *server) ownPage(c echo.Context) error {
-	id := param(c, "campaign")
-	own := s.ownCode(c, id)
-	if own == "" {
-		return c.Redirect(http.StatusSeeOther, "/c/"+url.PathEscape(id))
-	}
-	ctx := c.Request().Context()
-	visit, err := s.engine.Visit(ctx, own)
-	if err != nil {
-		return err
-	}
-	wallet, err := s.engine.Wallet(ctx, visit.Campaign.ID, own)
-	if err != nil {
-		return err
-	}
-	v := view{
-		Campaign: visit.Campaign, Definition: visit.Definition, Code: own, Own: own,
-		Nickname: visit.Nickname, Me: visit.Participant, Wallet: wallet,
-	}
-	v.State = stateOf(v, time.Now())
-	c.Response().Header().Set(echo.HeaderCacheControl, "private, no-store")
-	return s.render(c, http.StatusOK, "me", v)
-}

@@ -70,6 +70,7 @@ func (s *server) routes() []route {
 		{POST, "/v1/grants/{id}/reject", payers, true, smallBody, "", s.decide("reject")},
 		{POST, "/v1/grants/{id}/deliver", payers, true, smallBody, "", s.decide("deliver")},
 		{POST, "/v1/grants/{id}/revoke", payers, true, smallBody, "", s.decide("revoke")},
+		{GET, "/v1/grants/{id}/address", treasury, false, 0, "", s.grantAddress},
 
 		// ledger
 		{GET, "/v1/ledger/entries", treasury, false, 0, page + " campaign", s.listEntries},
@@ -83,7 +84,10 @@ func (s *server) routes() []route {
 		{POST, "/r/{code}/join", anyone, false, formBody, "", s.joinThroughCode},
 		{GET, "/c/{campaign}", anyone, false, 0, "", s.campaignPage},
 		{POST, "/c/{campaign}/join", anyone, false, formBody, "", s.joinCampaign},
-		{GET, "/me/{campaign}", anyone, false, 0, "", s.ownPage},
+		{GET, "/me/{campaign}", anyone, false, 0, "", s.asSharer(s.ownPage)},
+		{GET, "/me/{campaign}/ranking", anyone, false, 0, "", s.asSharer(s.ranking)},
+		{GET, "/me/{campaign}/address/{grant}", anyone, false, 0, "", s.asSharer(s.addressPage)},
+		{POST, "/me/{campaign}/address/{grant}", anyone, false, formBody, "", s.asSharer(s.keepAddress)},
 		{GET, "/p/{code}.{format}", anyone, false, 0, "v", s.poster},
 		{GET, "/q/{code}.{format}", anyone, false, 0, "size", s.qr},
 

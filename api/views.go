@@ -5,10 +5,13 @@ import (
 	"crypto/sha256"
 	"embed"
 	"encoding/base64"
+	"fmt"
 	"html/template"
+	"slices"
 	"strings"
 	"time"
 
+	"github.com/go-text/typesetting/segmenter"
 	"github.com/labstack/echo/v4"
 	"golang.org/x/text/language"
 
@@ -39,8 +42,33 @@ type view struct {
 	Problem    string // what is wrong with it; a word of words.go
 	Me         engine.ParticipantView
 	Wallet     []engine.WalletItem
+	Friends    engine.FriendsView
+	Board      []boardLine
+	Place      boardLine // the visitor's own; its rank is 0 for nobody on the board
+	Parcel     parcel
 
 	Title, Message string // of a message
+}
+
+// boardLine is one line of the ranking.
+type boardLine struct {
+	Rank   int64
+	Beyond bool // somewhere behind that rank
+	Name   string
+	Count  int64
+	Mine   bool
+}
+
+// parcel is a reward that is sent by post, with the form that asks where to.
+type parcel struct {
+	engine.WalletItem
+	Form  engine.Address
+	Wrong []fault.Field // of the form
+}
+
+// Bad says whether something is wrong with a field of the form.
+func (p parcel) Bad(field string) bool {
+	return slices.ContainsFunc(p.Wrong, func(f fault.Field) bool { return f.Field == field })
 }
 
 // Around is what one of the page's sentences says before and after the name in it.
@@ -65,8 +93,8 @@ func (v view) RewardTitle(name string) string {
 	return name
 }
 
-// Friends is how many friends count for the participant: the most that a task which counts friends has.
-func (v view) Friends() int {
+// Counting is how many friends count for the participant: the most that a task which counts friends has.
+func (v view) Counting() int {
 	most := 0
 	for _, t := range v.Definition.Tasks {
 		if t.Credit == campaign.Inviter {
@@ -78,6 +106,93 @@ func (v view) Friends() int {
 
 // Has is how far the participant is with a task, at most as far as is asked.
 func (v view) Has(task string, asked int) int { return min(v.Me.Tasks[task].Count, asked) }
+
+// Lacks is how many more a task asks for.
+func (v view) Lacks(task string, asked int) int { return max(0, asked-v.Me.Tasks[task].Count) }
+
+// Loose are the tasks that no tier asks for.
+func (v view) Loose() (names []string) {
+	for _, t := range v.Definition.Tasks {
+		asked := slices.ContainsFunc(v.Definition.Tiers, func(tier campaign.Tier) bool {
+			return slices.ContainsFunc(tier.Requires, func(r campaign.Requirement) bool { return r.Task == t.Name })
+		})
+		if !asked {
+			names = append(names, t.Name)
+		}
+	}
+	return names
+}
+
+// Count is how many of a task count.
+func (v view) Count(task string) int { return v.Me.Tasks[task].Count }
+
+// FriendName is a friend as the participant may know them.
+func (v view) FriendName(f engine.Friend) string {
+	if name := masked(f.Nickname); name != "" {
+		return name
+	}
+	return v.W["a_friend"]
+}
+
+// FriendWhy is why a friend counts, or does not.
+func (v view) FriendWhy(f engine.Friend) string {
+	switch f.State {
+	case engine.FriendWaits:
+		return fmt.Sprintf(v.W["friend_waits_why"], v.Moment(f.Until))
+	case engine.FriendRefused:
+		for _, key := range []string{"why_" + string(f.Outcome) + "_" + f.Reason, "why_" + string(f.Outcome)} {
+			if said, ok := v.W[key]; ok {
+				return said
+			}
+		}
+		return v.W["why_other"]
+	case engine.FriendLeft:
+		return v.W["friend_left_why"]
+	}
+	if v.severalInvites() {
+		titles := make([]string, 0, len(f.Tasks))
+		for _, t := range f.Tasks {
+			titles = append(titles, v.TaskTitle(t))
+		}
+		return strings.Join(titles, v.W["list_comma"])
+	}
+	return ""
+}
+
+// severalInvites says whether friends can count for more than one task.
+func (v view) severalInvites() bool {
+	n := 0
+	for _, t := range v.Definition.Tasks {
+		if t.Credit == campaign.Inviter {
+			n++
+		}
+	}
+	return n > 1
+}
+
+// Recipient is an address in short, for a page that others may look at too.
+func (v view) Recipient(a engine.Address) string {
+	phone := a.Phone
+	if n := len(phone); n > 4 {
+		phone = "****" + phone[n-4:]
+	}
+	return masked(a.Name) + " " + phone
+}
+
+// masked is another person's name, of which only its first character is shown.
+func masked(name string) string {
+	name = oneDirection(name)
+	if name == "" {
+		return ""
+	}
+	var cut segmenter.Segmenter
+	cut.Init([]rune(name))
+	characters := cut.GraphemeIterator()
+	if !characters.Next() {
+		return ""
+	}
+	return string(characters.Grapheme().Text) + "**"
+}
 
 // Held is how many of a task's credits wait for their time.
 func (v view) Held(task string) int { return v.Me.Tasks[task].Held }
@@ -101,6 +216,11 @@ func (v view) Day(t time.Time) string {
 		t = t.In(v.Definition.Schedule.Location())
 	}
 	return t.Format(v.W["day_format"])
+}
+
+// Moment is a time of day as people read it, in the campaign's own time zone.
+func (v view) Moment(t time.Time) string {
+	return t.In(v.Definition.Schedule.Location()).Format(v.W["moment_format"])
 }
 
 func parsePages() (*template.Template, error) {
