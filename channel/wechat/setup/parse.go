@@ -201,7 +201,7 @@ func (r *reader) button(item *document.Value, maxName int) Button {
 		}
 	}
 	if len(does) != 1 {
-		if o.Given() {
+		if o.Given() && (len(does) > 1 || o.Len() == len(item.Entries)) { // an unknown key is told already
 			r.Bad(item, "give it one of "+document.OrList(keys[1:]), "a button does exactly one thing, this one %s", count(len(does)))
 		}
 		return b
