@@ -15,6 +15,7 @@ import (
 	"kfactor/internal/crash"
 	"kfactor/internal/database"
 	"kfactor/internal/fault"
+	"kfactor/notify"
 	"kfactor/reward"
 )
 
@@ -137,6 +138,7 @@ func (w *writer) next(ctx context.Context) (more bool, err error) {
 			crash.Point("apply.after-commit")
 			w.Metrics.Batch(len(b.events), time.Since(began))
 			w.announce(w.no, b.events)
+			w.owes(p)
 		}
 		became <- saved{len(b.events), err}
 	}(w.saving)
@@ -339,6 +341,14 @@ func (e *Engine) announce(no int64, events []event.Event) {
 	for i := range events {
 		ev := &events[i]
 		e.Metrics.Applied(string(ev.Outcome), time.Duration(now-ev.ReceivedAt)*time.Millisecond)
+	}
+}
+
+// owes says that a batch that is saved owes messages.
+func (e *Engine) owes(p prepared) {
+	if p.owed > 0 {
+		e.Metrics.Messages(string(notify.Owed), p.owed)
+		e.wakeSenders(p.channel)
 	}
 }
 

@@ -39,6 +39,10 @@ type Config struct {
 
 	Channels map[string]Channel // by name, beside the web
 
+	// Deliver sends what a channel's people are owed (see TakeOwed), for half a minute at most, and says whether more
+	// may be due. nil: that is for other processes.
+	Deliver func(ctx context.Context, channel string) (more bool, err error)
+
 	IntakeBytes int64 // of events that wait for the database, in memory; 0: 64 MiB
 }
 
@@ -149,7 +153,9 @@ func (e *Engine) Run(ctx context.Context) error {
 		return ctx.Err()
 	})
 	if e.Queue != nil {
-		group.Go(func() error { return e.Queue.Run(ctx, workers, e.applyShare) })
+		group.Go(func() error {
+			return e.Queue.Run(ctx, workers, queue.Workers{Apply: e.applyShare, Deliver: e.Deliver})
+		})
 	}
 	err := group.Wait()
 	if errors.Is(err, context.Canceled) {

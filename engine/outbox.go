@@ -209,6 +209,13 @@ func (e *Engine) writeOwed(ctx context.Context, all []owedTo) error {
 	}
 	e.intake.people.add(found)
 	e.Metrics.Messages(string(notify.Owed), int(written))
+	var woken []string
+	for _, m := range all {
+		if !slices.Contains(woken, m.Channel) && m.DueAt <= e.now() {
+			woken = append(woken, m.Channel)
+			e.wakeSenders(m.Channel)
+		}
+	}
 	return nil
 }
 

@@ -74,7 +74,7 @@ func (e *Engine) openWindows(ctx context.Context, opened []window) (map[window]i
 		return nil, err
 	}
 	for channel := range channels {
-		e.wakeSenders(ctx, channel)
+		e.wakeSenders(channel)
 	}
 	return nil, nil
 }
@@ -118,11 +118,32 @@ func (e *Engine) usersOn(ctx context.Context, opened []window) ([]int64, error) 
 	return people, nil
 }
 
-// senders keeps which campaigns may owe something, by channel.
+// senders keeps which campaigns may owe something, by channel, and for which channels the sweep sends.
 type senders struct {
 	mu   sync.Mutex // also held while they are read, so that it happens once
 	per  map[string][]int64
 	read time.Time
+	busy map[string]bool
+}
+
+// begin takes a channel, unless it is taken.
+func (s *senders) begin(channel string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.busy[channel] {
+		return false
+	}
+	if s.busy == nil {
+		s.busy = map[string]bool{}
+	}
+	s.busy[channel] = true
+	return true
+}
+
+func (s *senders) end(channel string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.busy, channel)
 }
 
 // campaigns are the numbers of those that run, and of those that ended and still owe something.
@@ -166,6 +187,3 @@ func (s *senders) note(channel string, no int64) {
 	per[channel] = append(slices.Clone(per[channel]), no)
 	s.per = per
 }
-
-// wakeSenders says that a channel has messages to send.
-func (e *Engine) wakeSenders(context.Context, string) {}

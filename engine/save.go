@@ -9,6 +9,7 @@ import (
 	"gorm.io/gorm/clause"
 
 	"kfactor/campaign"
+	"kfactor/engine/step"
 	"kfactor/funnel"
 	"kfactor/internal/crash"
 	"kfactor/internal/database"
@@ -26,6 +27,8 @@ type prepared struct {
 	state       string
 	at          int64 // UTC milliseconds
 	bulks       []database.Bulk
+	channel     string // that owes new messages; "" where none are owed
+	owed        int    // how many
 	counters    []funnel.Counter
 }
 
@@ -75,6 +78,7 @@ func prepare(db *gorm.DB, b *batch, now int64) (prepared, error) {
 		func() (database.Bulk, error) { return database.Inserting(db, grants[fresh:]) },
 		func() (database.Bulk, error) { return database.Inserting(db, w.Entries()) },
 		func() (database.Bulk, error) { return database.Inserting(db, outcomes) },
+		func() (database.Bulk, error) { return p.owing(db, w) },
 	} {
 		bulk, err := ready()
 		if err != nil {
@@ -83,6 +87,25 @@ func prepare(db *gorm.DB, b *batch, now int64) (prepared, error) {
 		p.bulks = append(p.bulks, bulk)
 	}
 	return p, nil
+}
+
+// owing makes ready the messages that a batch owes: with nothing to look up and nothing to send.
+func (p *prepared) owing(db *gorm.DB, w *step.World) (database.Bulk, error) {
+	owed := w.Owed()
+	if len(owed) == 0 {
+		return database.Bulk{}, nil
+	}
+	p.channel, p.owed = w.Definition.Channel, len(owed)
+	rows := make([]messageRow, 0, len(owed))
+	for _, o := range owed {
+		row, err := newMessage(p.channel, p.no, o.Person, o.Source, o.Kind, o.Word, o.Facts, o.At)
+		if err != nil {
+			return database.Bulk{}, err
+		}
+		rows = append(rows, row)
+	}
+	// A channel may have used the same source; that must not keep a batch from being saved.
+	return database.InsertingNew(db, rows, "campaign", "person", "source")
 }
 
 // save writes a batch in one transaction. The campaign's position is the guard: it moves only from where the batch

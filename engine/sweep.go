@@ -29,8 +29,8 @@ const (
 )
 
 // sweep gives again what was lost until ctx ends: campaigns with events that are not applied, and campaigns for which
-// something falls due. The database is the truth; wakes are hints that Redis may lose. The two do not wait for each
-// other.
+// something falls due, and channels that have something to send. The database is the truth; wakes are hints that Redis
+// may lose. None of them waits for another.
 func (e *Engine) sweep(ctx context.Context) error {
 	var group sync.WaitGroup
 	group.Go(func() {
@@ -48,6 +48,11 @@ func (e *Engine) sweep(ctx context.Context) error {
 				e.Log.Error("sweep", "err", err)
 			}
 		})
+	})
+	group.Go(func() {
+		var sending sync.WaitGroup
+		defer sending.Wait()
+		each(ctx, sweepEvery, func() { e.sendDue(ctx, &sending) })
 	})
 	group.Wait()
 	return ctx.Err()
@@ -94,7 +99,7 @@ func (e *Engine) SweepOnce(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	return errors.Join(late, e.catchUp(ctx, drainTimeout))
+	return errors.Join(late, e.catchUp(ctx, drainTimeout), e.sendOnce(ctx))
 }
 
 // catchUp applies what no wake came for: the campaigns take turns of a share each, until nothing is left of what was

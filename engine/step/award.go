@@ -3,6 +3,7 @@ package step
 import (
 	"kfactor/campaign"
 	"kfactor/event"
+	"kfactor/notify"
 	"kfactor/reward"
 	"kfactor/reward/ledger"
 )
@@ -18,11 +19,13 @@ func (w *World) tiers(p *campaign.Person, e *event.Event, detail *event.Detail) 
 		}
 		w.touch(p)
 		detail.Tiers = append(detail.Tiers, t.Name)
+		before := len(detail.Grants)
 		for _, name := range t.Rewards {
 			if err := w.award(p, t.Name, name, e, detail); err != nil {
 				return err
 			}
 		}
+		w.oweRewards(p, notify.TierReached, t.Name, detail.Grants[before:], e)
 	}
 	return nil
 }
@@ -34,11 +37,13 @@ func (w *World) welcome(p *campaign.Person, e *event.Event, detail *event.Detail
 	}
 	p.Facts.Welcomed = true
 	w.touch(p)
+	before := len(detail.Grants)
 	for _, name := range w.Definition.Welcome.Rewards {
 		if err := w.award(p, reward.WelcomeTier, name, e, detail); err != nil {
 			return err
 		}
 	}
+	w.oweRewards(p, notify.Welcome, "", detail.Grants[before:], e)
 	return nil
 }
 
@@ -168,6 +173,7 @@ func (w *World) serve(e *event.Event, detail *event.Detail) error {
 		}
 		w.touchGrant(g)
 		w.touchShelf(s)
+		w.oweNews(g, e)
 		detail.Grants = append(detail.Grants, no)
 	}
 	for _, no := range w.Queues.Waitlisted {
@@ -186,6 +192,7 @@ func (w *World) serve(e *event.Event, detail *event.Detail) error {
 		}
 		w.touchGrant(g)
 		w.touchShelf(s)
+		w.oweNews(g, e)
 		detail.Grants = append(detail.Grants, no)
 	}
 	w.Campaign.CatchUp = w.servable()

@@ -7,6 +7,7 @@ import (
 
 	"kfactor/campaign"
 	"kfactor/event"
+	"kfactor/notify"
 )
 
 // give credits what a task listens to.
@@ -253,6 +254,7 @@ func (w *World) counted(task string, e *event.Event, c *campaign.Credit, detail 
 	if c.N != 0 {
 		return nil
 	}
+	w.oweProgress(notify.Credited, task, e, c)
 	return w.welcome(w.person(c.Person), e, detail)
 }
 
@@ -296,6 +298,9 @@ func (w *World) takeBack(t *campaign.Task, m moment, live bool) event.TaskDetail
 		owner.Hold(t.Name, -1)
 	} else {
 		owner.Count(t.Name, -1)
+		if c.N == 0 {
+			w.oweProgress(notify.Revoked, t.Name, m.Event, c)
+		}
 		if t.Name == w.Definition.RankingTask() {
 			owner.Score--
 			owner.ScoredSeq = w.Campaign.Seq + 1

@@ -238,9 +238,11 @@ func (w *World) turnGrant(e *event.Event, order Order, verb reward.Verb, detail 
 	}
 	if verb == reward.Approve || verb == reward.Deliver {
 		g.UpdatedAt = e.ReceivedAt
+		w.oweNews(g, e)
 		return nil
 	}
 	g.State, g.UpdatedAt = next, e.ReceivedAt
+	w.oweNews(g, e)
 	return w.serve(e, detail)
 }
 

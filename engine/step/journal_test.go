@@ -48,6 +48,7 @@ type field struct {
 	grants      map[int64]string
 	counters    map[funnel.Key]funnel.Count
 	entries     []ledger.Entry
+	owed        []step.Owed
 	journal     []event.Event // applied
 
 	now     int64
@@ -350,6 +351,7 @@ func (f *field) save(w *step.World) {
 		f.counters[key] = funnel.Count{Events: n.Events + c.Events, Users: n.Users + c.Users}
 	}
 	f.entries = append(f.entries, w.Entries()...)
+	f.owed = append(f.owed, w.Owed()...)
 
 	for n, p := range w.People {
 		nobody := campaign.Person{Campaign: 1, Person: n}
@@ -395,6 +397,7 @@ func (f *field) dump() string {
 	slices.Sort(counters)
 	fmt.Fprintln(&b, strings.Join(counters, "\n"))
 	fmt.Fprintln(&b, text(f.t, f.entries))
+	fmt.Fprintln(&b, text(f.t, f.owed))
 	fmt.Fprintln(&b, text(f.t, f.journal))
 	return b.String()
 }

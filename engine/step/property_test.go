@@ -11,6 +11,7 @@ import (
 	"kfactor/campaign"
 	"kfactor/engine/step"
 	"kfactor/event"
+	"kfactor/notify"
 )
 
 // campaigns draws small campaigns in which everything is scarce.
@@ -68,6 +69,13 @@ func campaigns() *rapid.Generator[*campaign.Definition] {
 			}
 		}
 		d.Limits.InvitesPerInviterPerHour = rapid.SampledFrom([]int{0, 0, 2}).Draw(t, "per hour")
+		d.Channel = rapid.SampledFrom([]string{"web", "main"}).Draw(t, "channel")
+		d.Messages = map[string]string{}
+		for _, word := range []string{notify.Credited, notify.TierReached, notify.Revoked} {
+			if rapid.Bool().Draw(t, "says "+word) {
+				d.Messages[word] = "{{count}}"
+			}
+		}
 		d.Limits.Participants = rapid.SampledFrom([]int64{0, 0, 3}).Draw(t, "participants")
 		return d
 	})
@@ -143,6 +151,7 @@ func TestWhateverHappens(t *testing.T) {
 				t.Fatalf("the journal applied again in batches of %d gives\n%s\nwant\n%s", size, got, want)
 			}
 		}
+		f.checkOwed()
 	})
 }
 

@@ -67,6 +67,11 @@ type World struct {
 		grants  map[int64]bool
 		counts  map[funnel.Key]funnel.Count
 		entries []ledger.Entry
+		owed    []Owed
+		owing   struct { // the event that the last of them are owed for
+			seq    int64
+			before int // how many there were before it
+		}
 	}
 }
 
@@ -74,7 +79,7 @@ type World struct {
 func (w *World) Written() {
 	w.GrantsBefore = w.Campaign.Grants
 	w.changed.people, w.changed.credits, w.changed.shelves, w.changed.grants = nil, nil, nil, nil
-	w.changed.counts, w.changed.entries = nil, nil
+	w.changed.counts, w.changed.entries, w.changed.owed = nil, nil, nil
 }
 
 // Queues are what a wide event (see Wide) may go through, in order: each at most MaxQueue long, those of grants

@@ -40,9 +40,7 @@ func Upsert[T any](tx *gorm.DB, rows []T, keyCols, updateCols []string) error {
 // on SQLite a row that breaks another one is an error, and with none named any
 // key counts; MySQL cannot tell them apart and skips the row for any of them.
 func InsertNew[T any](tx *gorm.DB, rows []T, conflictCols ...string) (int64, error) {
-	bulk, err := ready(tx, rows, conflictCols, func(dialect string, first string) string {
-		return onConflictIgnore(dialect, conflictCols, first)
-	})
+	bulk, err := InsertingNew(tx, rows, conflictCols...)
 	if err != nil {
 		return 0, err
 	}
@@ -79,6 +77,13 @@ func Upserting[T any](db *gorm.DB, rows []T, keyCols, updateCols []string) (Bulk
 	}
 	return ready(db, rows, keyCols, func(dialect, _ string) string {
 		return onConflictUpdate(dialect, keyCols, updateCols)
+	})
+}
+
+// InsertingNew makes ready what InsertNew writes.
+func InsertingNew[T any](db *gorm.DB, rows []T, conflictCols ...string) (Bulk, error) {
+	return ready(db, rows, conflictCols, func(dialect, first string) string {
+		return onConflictIgnore(dialect, conflictCols, first)
 	})
 }
 

@@ -46,7 +46,9 @@ func run(t *testing.T, q *queue.Queue, concurrency int, apply func(context.Conte
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() {
-		ended <- q.Run(ctx, concurrency, func(ctx context.Context, campaign int64) (bool, error) { return false, apply(ctx, campaign) })
+		ended <- q.Run(ctx, concurrency, queue.Workers{
+			Apply: func(ctx context.Context, campaign int64) (bool, error) { return false, apply(ctx, campaign) },
+		})
 	}()
 	stop = sync.OnceValue(func() error {
 		cancel()
@@ -180,6 +182,43 @@ func TestWake(t *testing.T) {
 				depth, err := q.Depth(t.Context())
 				return err == nil && depth == 0
 			})
+		})
+	})
+
+	t.Run("AChannelIsWokenBesideCampaignsByWhoeverSendsForIt", func(t *testing.T) {
+		t.Parallel()
+		eachRedis(t, func(t *testing.T, q *queue.Queue) {
+			applied, delivered := make(chan int64, 1), make(chan string, 1)
+			apply := func(_ context.Context, campaign int64) error {
+				applied <- campaign
+				return nil
+			}
+			stop := run(t, q, 1, apply)
+			if err := errors.Join(q.WakeChannel(t.Context(), "1"), q.Wake(t.Context(), 1)); err != nil {
+				t.Fatal(err)
+			}
+			receive(t, "campaign 1 is applied", applied)
+			if err := stop(); err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			ended := make(chan error, 1)
+			go func() {
+				ended <- q.Run(ctx, 1, queue.Workers{
+					Apply: func(ctx context.Context, campaign int64) (bool, error) { return false, apply(ctx, campaign) },
+					Deliver: func(_ context.Context, channel string) (bool, error) {
+						delivered <- channel
+						return false, nil
+					},
+				})
+			}()
+			if got := receive(t, "channel 1 is sent for", delivered); got != "1" {
+				t.Errorf("it was channel %q", got)
+			}
+			cancel()
+			if err := receive(t, "the workers stop", ended); err != nil {
+				t.Error(err)
+			}
 		})
 	})
 
