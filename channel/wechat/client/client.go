@@ -62,6 +62,8 @@ type Client struct {
 	log             *slog.Logger
 	observe         func(string, int, time.Duration)
 
+	pause time.Duration // before the second try
+
 	force    sync.Mutex // guards forcedAt
 	forcedAt time.Time
 }
@@ -74,6 +76,7 @@ func New(cfg Config) (*Client, error) {
 	c := &Client{
 		appID: cfg.AppID, secret: cfg.Secret,
 		vault: cfg.Vault, now: cfg.Now, log: cfg.Log, observe: cfg.Observe,
+		pause: firstWait,
 	}
 	var err error
 	if c.apiURL, err = base(cfg.APIURL, DefaultAPIURL); err != nil {
@@ -179,7 +182,7 @@ func (c *Client) fetch(ctx context.Context, r request) (answer, error) {
 	var (
 		stale   string
 		renewed bool
-		wait    = firstWait
+		wait    = c.pause
 	)
 	for try := 1; ; {
 		token, err := c.tokenFor(ctx, r, stale)
