@@ -10,7 +10,10 @@ import (
 	"time"
 )
 
-const maxJSON = 1 << 20 // of one call's body
+const (
+	maxJSON       = 1 << 20 // of one call's body
+	maxRemembered = 4 << 10 // of a refused call's body
+)
 
 // api is one of the platform's calls.
 type api struct {
@@ -73,10 +76,31 @@ func (t *Twin) calls() []*api {
 		{method: get, path: "/cgi-bin/user/info", daily: 5_000_000, serve: (*call).userInfo},
 		{method: post, path: "/cgi-bin/user/info/batchget", daily: 5_000_000, serve: (*call).userInfos},
 		{method: get, path: "/cgi-bin/user/get", daily: 500, serve: (*call).followers},
+		{method: post, path: "/cgi-bin/user/info/updateremark", daily: 10_000, serve: (*call).updateRemark},
 		{method: post, path: "/cgi-bin/media/upload", upload: true, daily: 100_000, serve: (*call).uploadMedia},
 		{method: get, path: "/cgi-bin/media/get", daily: 200_000, serve: (*call).getMedia},
 		{method: post, path: "/cgi-bin/message/custom/send", daily: 500_000, serve: (*call).sendCustom},
 		{method: post, path: "/cgi-bin/message/custom/typing", daily: 500_000, serve: (*call).typing},
+		{method: post, path: "/cgi-bin/message/template/send", daily: 100_000, serve: (*call).sendTemplate},
+		{method: post, path: "/cgi-bin/message/subscribe/bizsend", daily: 100_000, serve: (*call).sendNotice},
+		{method: get, path: "/cgi-bin/template/get_all_private_template", serve: (*call).templates},
+		{method: get, path: "/wxaapi/newtmpl/gettemplate", serve: (*call).noticeTemplates},
+		{method: post, path: "/cgi-bin/menu/create", daily: 1000, serve: (*call).createMenu},
+		{method: get, path: "/cgi-bin/menu/get", daily: 10_000, serve: (*call).getMenu},
+		{method: get, path: "/cgi-bin/menu/delete", daily: 1000, serve: (*call).deleteMenu},
+		{method: get, path: "/cgi-bin/get_current_selfmenu_info", daily: 10_000, serve: (*call).currentMenu},
+		{method: get, path: "/cgi-bin/ticket/getticket", daily: 1_000_000, serve: (*call).jsTicket},
+		{method: get, path: "/sns/oauth2/access_token", open: true, serve: (*call).exchange},
+		{method: get, path: "/sns/oauth2/refresh_token", open: true, serve: (*call).refresh},
+		{method: get, path: "/sns/auth", open: true, serve: (*call).checkVisitor},
+		{method: get, path: "/sns/userinfo", open: true, minute: 50_000, serve: (*call).profile},
+		{method: post, path: "/cgi-bin/openapi/quota/get", serve: (*call).getQuota},
+		{method: post, path: "/cgi-bin/openapi/quota/clear", serve: (*call).clearOne},
+		{method: post, path: "/cgi-bin/openapi/rid/get", serve: (*call).lookUp},
+		{method: post, path: "/cgi-bin/clear_quota", serve: (*call).clearAll},
+		{method: post, path: "/cgi-bin/clear_quota/v2", open: true, serve: (*call).clearBySecret},
+		{method: get, path: "/cgi-bin/getcallbackip", serve: (*call).addresses},
+		{method: get, path: "/cgi-bin/get_api_domain_ip", serve: (*call).addresses},
 	}
 }
 
@@ -91,8 +115,10 @@ func (t *Twin) routes() {
 		t.apis[a.path] = a
 		t.mux.HandleFunc(a.path, func(w http.ResponseWriter, r *http.Request) { t.answer(a, w, r) })
 	}
-	t.mux.HandleFunc("GET mp.weixin.qq.com/cgi-bin/showqrcode", t.showCode)
 	t.mux.HandleFunc("GET /cgi-bin/showqrcode", t.showCode)
+	t.mux.HandleFunc("GET /connect/oauth2/authorize", t.authorize)
+	t.mux.HandleFunc("POST /connect/oauth2/confirm", t.confirm)
+	t.mux.HandleFunc("GET /mmopen/vi_32/{name}/{size}", t.showAvatar)
 	t.control()
 }
 
@@ -116,7 +142,11 @@ func (t *Twin) answer(a *api, w http.ResponseWriter, r *http.Request) {
 			t.log.Error("twin", "path", a.path, "err", err)
 		}
 		code = no.code
-		result = ok{no.code, no.text + " rid: " + t.requestID(c.now)}
+		rid := t.requestID(c.now)
+		result = ok{no.code, no.text + " rid: " + rid}
+		t.requests.keep(rid, refused{
+			InvokeTime: c.now.Unix(), URL: r.URL.Path, Request: string(c.body[:min(len(c.body), maxRemembered)]), Response: no.Error(),
+		})
 	}
 	a.count.add(code, err != nil)
 	if fault != nil && fault.Failure == Lost {

@@ -23,6 +23,12 @@ func sign(parts ...string) string {
 	return hex.EncodeToString(sum.Sum(nil))
 }
 
+// signJS is the signature of a page that wants the platform's script:
+// https://developers.weixin.qq.com/doc/offiaccount/OA_Web_Apps/JS-SDK.html, appendix 1.
+func signJS(ticket, nonce, timestamp, address string) string {
+	return sign("jsapi_ticket=" + ticket + "&noncestr=" + nonce + "&timestamp=" + timestamp + "&url=" + address)
+}
+
 // cipherBlock is what the message cipher pads to: 32 bytes, twice the block of AES.
 const cipherBlock = 32
 

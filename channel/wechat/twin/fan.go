@@ -3,6 +3,7 @@ package twin
 import (
 	"context"
 	"errors"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -36,6 +37,12 @@ type Fan struct {
 	shown    int64
 	news     chan struct{} // closed and made anew with every message
 	consents map[string]int
+	silent   time.Time // until when signing in asks nothing
+	refuses  bool
+	snapshot bool
+	faceless bool
+	signIns  int64
+	browser  *http.Client
 	handed   []string // to whom conversations were handed over; "" is anybody
 }
 
@@ -285,9 +292,14 @@ func (f *Fan) send(ctx context.Context, opens trigger, m Message, fill func(*doc
 	return ctx.Err()
 }
 
-// event makes a push of an event. The fan's lock is held.
+// event makes a push of something that the fan did. The fan's lock is held.
 func (f *Fan) event(name string, now time.Time, fill func(*document)) *push {
 	f.acted = now
+	return f.told(name, now, fill)
+}
+
+// told makes a push of something that happened to the fan. The fan's lock is held.
+func (f *Fan) told(name string, now time.Time, fill func(*document)) *push {
 	return f.pushed("event", now, func(d *document) {
 		d.text("Event", name)
 		fill(d)

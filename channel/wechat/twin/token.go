@@ -40,15 +40,9 @@ type tokens struct {
 	forced time.Time
 	day    int64
 	forces int
-
-	ticket        string
-	ticketExpires time.Time
 }
 
 func (t *tokens) issue(d ids, kind string, now time.Time) *issued {
-	if t.known == nil {
-		t.known, t.latest = map[string]*issued{}, map[string]*issued{}
-	}
 	t.made++
 	token := &issued{kind: kind, value: tokenPrefix + d.letters(tokenLetters, "token", kind, nth(t.made)), expires: now.Add(tokenLife)}
 	t.latest[kind], t.known[token.value] = token, token

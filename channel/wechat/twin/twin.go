@@ -75,6 +75,11 @@ type Twin struct {
 	media    media
 	pictures pictures
 	faults   faults
+	menu     menu
+	jobs     templateJobs
+	grants   grants
+	clears   clears
+	requests requests
 
 	outgoing *http.Client
 	running  context.Context // ends with Close
@@ -102,6 +107,7 @@ func New(cfg Config) (*Twin, error) {
 		Transport:     &http.Transport{Proxy: nil, MaxIdleConns: 512, MaxIdleConnsPerHost: 512, IdleConnTimeout: 30 * time.Second, MaxResponseHeaderBytes: 64 << 10},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
+	t.tokens.known, t.tokens.latest = map[string]*issued{}, map[string]*issued{}
 	t.routes()
 	return t, nil
 }
