@@ -40,7 +40,6 @@ func TestToken(t *testing.T) {
 			p := newPlatform(t)
 			p.on(pathCustom, `{"errcode":`+code+`,"errmsg":"no"}`, ok)
 			c, _, _ := p.account(t)
-			p.stubborn = false
 			if err := c.SendText(background(t), openid, "hi"); err != nil {
 				t.Fatalf("%s: %v", code, err)
 			}
@@ -271,7 +270,7 @@ func TestMemoryVault(t *testing.T) {
 		}
 	})
 
-	t.Run("AFailureIsEverybodysWhoWaited", func(t *testing.T) {
+	t.Run("AFailureIsNotKept", func(t *testing.T) {
 		v := NewMemoryVault(at.now)
 		wrong := errors.New("wrong")
 		if _, err := v.Token(background(t), TokenName, "", func(context.Context) (Token, error) { return Token{}, wrong }); !errors.Is(err, wrong) {
