@@ -58,6 +58,9 @@ func (s *server) routes() []route {
 		{GET, "/v1/campaigns/{id}/events", readers, false, 0, page + " system", s.listEvents},
 		{GET, "/v1/campaigns/{id}/events/{event}/explain", readers, false, 0, "", s.explainEvent},
 
+		// messages
+		{GET, "/v1/campaigns/{id}/messages", operators, false, 0, page + " state", s.listMessages},
+
 		// reports
 		{GET, "/v1/campaigns/{id}/funnel", readers, false, 0, "from to by", s.funnel},
 		{GET, "/v1/campaigns/{id}/leaderboard", readers, false, 0, page, s.leaderboard},

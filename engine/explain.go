@@ -51,7 +51,8 @@ func (e *Engine) Explain(ctx context.Context, id, text string, names bool) (Expl
 		said := r.explainGrant(g)
 		v.Grants = append(v.Grants, ExplainedThing{Name: fmt.Sprintf("%s.%d %s (%s)", id, g.No, g.Reward, g.Tier), State: string(g.State), Why: said.en, WhyZH: said.zh})
 	}
-	return v, nil
+	v.Messages, err = e.explainMessages(ctx, p.Person)
+	return v, err
 }
 
 // ExplainTouch is Explain with one event alone; fault.NotFound for an event that did not touch the participant.

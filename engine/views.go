@@ -112,6 +112,8 @@ type ExplainView struct {
 	Tiers       []ExplainedThing `json:"tiers"`
 	Grants      []ExplainedThing `json:"grants"`
 	Chains      []ExplainedChain `json:"chains"` // one for each tier, and one for a welcome
+
+	Messages []ExplainedMessage `json:"messages"` // what they were owed to hear, the latest
 }
 
 // ExplainedEvent is an event with its outcome said in words.
