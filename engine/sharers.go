@@ -82,6 +82,7 @@ func (e *Engine) Friends(ctx context.Context, id, text string) (FriendsView, err
 // friendStep is one thing that a friend did, with what came of it.
 type friendStep struct {
 	Seq     int64
+	Type    string
 	Person  int64
 	Time    int64
 	Owner   int64
@@ -114,7 +115,7 @@ func (f *friends) readSteps(db *gorm.DB) error {
 	steps, err := f.stepsAt(db, places)
 	for i := range steps {
 		s := &steps[i]
-		if s.Person == 0 || s.Person == f.owner {
+		if s.Person == 0 || s.Person == f.owner || s.Type == "expose" { // whoever only saw it may be anybody
 			continue
 		}
 		if f.latest[s.Person] == nil {
@@ -133,7 +134,7 @@ func (f *friends) stepsAt(db *gorm.DB, places []int64) ([]friendStep, error) {
 	var steps []friendStep
 	for part := range slices.Chunk(places, inChunk) {
 		var some []friendStep
-		err := db.Table("events e").Select("e.seq, e.person, e.time, o.owner, o.outcome, o.detail").
+		err := db.Table("events e").Select("e.seq, e.type, e.person, e.time, o.owner, o.outcome, o.detail").
 			Joins("JOIN outcomes o ON o.campaign = e.campaign AND o.seq = e.seq").
 			Where("e.campaign = ? AND e.seq IN ?", f.c.no, part).Find(&some).Error
 		if err != nil {
