@@ -27,12 +27,13 @@ type Metrics struct {
 	messages     *prometheus.CounterVec
 	requests     *prometheus.CounterVec
 	requestsTook *prometheus.HistogramVec
+	channel      channelMetrics
 }
 
 // New gives metrics that are all at zero, those of the Go runtime and the process included.
 func New() *Metrics {
 	m := &Metrics{
-		registry: prometheus.NewRegistry(),
+		registry: prometheus.NewRegistry(), channel: newChannelMetrics(),
 		in: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "kfactor_events_in_total", Help: "Events that came in: accepted, duplicate, rejected, or shed because intake was busy.",
 		}, []string{"result"}),
@@ -66,6 +67,7 @@ func New() *Metrics {
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
 		}, []string{"route"}),
 	}
+	m.registry.MustRegister(m.channel.all()...)
 	// What has not happened yet shows as zero rather than as missing, which alerts cannot tell from broken.
 	for _, result := range []string{"accepted", "duplicate", "rejected", "shed"} {
 		m.in.WithLabelValues(result)

@@ -1,0 +1,197 @@
+package wechat
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"kfactor/channel/wechat/client"
+)
+
+// health is what a process knows of an account's standing with the platform.
+type health struct {
+	mu      sync.Mutex
+	lost    int       // calls in a row that nobody answered
+	until   time.Time // no call is made before
+	alarm   string    // what an operator has to look at; "" for nothing
+	alarmed time.Time
+	called  time.Time // the last call that was answered
+	pushed  time.Time // the last push that was taken
+	refused string    // why the last push that was refused was
+	worst   string    // the last failure
+	failed  time.Time
+	limits  time.Time // when the platform was asked for its limits
+}
+
+const (
+	mostLost    = 4               // calls in a row without an answer until all calls pause
+	firstAway   = 2 * time.Second // how long, doubled each time
+	longestAway = 30 * time.Second
+	minutePause = time.Minute      // after a minute's quota is used up
+	alarmPause  = 30 * time.Minute // until an API or account that the platform has closed is tried again
+	fixPause    = time.Minute      // until wrong settings are tried again: somebody may be mending them
+)
+
+// awayError says that the platform, or the account on it, takes no calls for now.
+type awayError struct {
+	until  time.Time
+	paused bool // the platform said so; otherwise it does not answer
+}
+
+func (e *awayError) Error() string {
+	if e.paused {
+		return fmt.Sprintf("the account's calls are paused until %s", e.until.In(china).Format(time.DateTime))
+	}
+	return fmt.Sprintf("WeChat does not answer; it is tried again at %s", e.until.In(china).Format(time.DateTime))
+}
+
+// may says whether a call makes sense now.
+func (h *health) may(now time.Time) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.until.After(now) {
+		return &awayError{h.until, h.lost == 0}
+	}
+	return nil
+}
+
+// lostCall is a call that nobody answered. It says whether calls pause from now on.
+func (h *health) lostCall(now time.Time, err error) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.lost++
+	h.worst, h.failed = err.Error(), now
+	if h.lost < mostLost || h.until.After(now) {
+		return false
+	}
+	h.until = now.Add(min(firstAway<<min(h.lost-mostLost, 5), longestAway))
+	return true
+}
+
+func (h *health) answered(now time.Time) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.lost > 0 {
+		h.lost, h.until = 0, time.Time{}
+	}
+	h.called = now
+}
+
+// raise keeps an alarm. It says whether it is a new one.
+func (h *health) raise(now time.Time, what string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	fresh := h.alarm != what
+	h.alarm, h.alarmed, h.worst, h.failed = what, now, what, now
+	return fresh
+}
+
+// calm ends an alarm where the platform took a call again.
+func (h *health) calm() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	was := h.alarm != ""
+	h.alarm, h.alarmed = "", time.Time{}
+	return was
+}
+
+func (h *health) pause(until time.Time) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.until, h.lost = until, 0
+}
+
+// call makes a call that counts, if there is one left for the rank, and draws the consequences of its failure. Errors
+// are the client's, a *spentError or an *awayError.
+func (s *station) call(ctx context.Context, a api, r rank, do func() error) error {
+	if err := s.health.may(s.accounts.Now()); err != nil {
+		return err
+	}
+	if err := s.quotas[a].take(ctx, r); err != nil {
+		return err
+	}
+	err := do()
+	s.judge(ctx, a, err)
+	return err
+}
+
+// judge draws the consequences of a call's answer for those that come after it.
+func (s *station) judge(ctx context.Context, a api, err error) {
+	ctx, now, log := context.WithoutCancel(ctx), s.accounts.Now(), s.accounts.Log.With("channel", s.name, "api", string(a))
+	var said *client.Error
+	switch {
+	case err == nil:
+		s.health.answered(now)
+		if s.health.calm() {
+			log.Info("the platform takes calls again")
+			s.accounts.Metrics.ChannelAlarm(s.name, false)
+		}
+		return
+	case errors.Is(err, context.Canceled): // it is us who left
+		return
+	case !errors.As(err, &said) || said.Code == client.CodeBusy:
+		var lost *client.Unreachable
+		if (said != nil || errors.As(err, &lost)) && s.health.lostCall(now, err) {
+			log.Warn("WeChat does not answer", "err", err)
+		}
+		return
+	}
+	s.health.answered(now)
+	var until time.Time
+	switch {
+	case said.Code == client.CodeDailyQuota:
+		until = nextChinaDay(now)
+		log.Warn("the platform says that the day's quota is used up; others than this program use it too", "until", until, "err", err)
+	case said.Code == client.CodeMinuteQuota:
+		until = now.Add(minutePause)
+	case said.Code == client.CodeForbidden, said.Code == client.CodeUnauthorized:
+		until = now.Add(alarmPause)
+		s.alarm(now, err)
+	case said.Code == client.CodeTooManyCodes:
+		if err := s.quotas[apiForever].pause(ctx, now.Add(alarmPause)); err != nil {
+			log.Error("pause", "err", err)
+		}
+		return
+	case said.Class() == client.Pause: // it is the account and not the API
+		s.alarm(now, err)
+		s.health.pause(now.Add(fixPause))
+		return
+	case said.Class() == client.Refresh: // and a new token did not help
+		s.alarm(now, err)
+		return
+	}
+	if until.IsZero() {
+		return
+	}
+	if err := s.quotas[a].pause(ctx, until); err != nil {
+		log.Error("pause", "err", err)
+	}
+}
+
+// alarm tells operators what only they can mend: once in the log, and as long as it lasts in the metrics and the status.
+func (s *station) alarm(now time.Time, err error) {
+	if s.health.raise(now, err.Error()) {
+		s.accounts.Log.Error("the platform refuses this account's calls; look at the account's console", "channel", s.name, "err", err)
+	}
+	s.accounts.Metrics.ChannelAlarm(s.name, true)
+}
+
+// observe counts the calls that the client makes.
+func (s *station) observe(path string, code int, took time.Duration) {
+	s.accounts.Metrics.ChannelCall(s.name, path, code, took)
+}
+
+// heard notes a push, and refusePush one that was none.
+func (h *health) heard(now time.Time) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.pushed = now
+}
+
+func (h *health) refusePush(why string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.refused = why
+}

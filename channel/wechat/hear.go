@@ -1,0 +1,405 @@
+package wechat
+
+import (
+	"bytes"
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"strconv"
+	"time"
+
+	"kfactor/channel/wechat/wire"
+	"kfactor/engine"
+	"kfactor/internal/crash"
+	"kfactor/internal/fault"
+	"kfactor/notify"
+)
+
+// What became of a push, for the metrics.
+const (
+	pushTaken    = "taken"
+	pushRepeated = "repeated"
+	pushIgnored  = "ignored" // of a kind that means nothing here
+)
+
+// hear takes a push and gives the answer, nil for none. When it returns without an error all that the push means is on
+// disk. It may be told the same push again, and gives the same answer: what happened and what is owed have the same
+// names each time, and the last thing that is written is the push itself, with the answer.
+func (d *desk) hear(ctx context.Context, p wire.Push) (reply []byte, result string, err error) {
+	if !matters(p) {
+		d.note(p)
+		return nil, pushIgnored, nil
+	}
+	if id := d.settings.OriginalID; id != "" && id != p.To {
+		return nil, "", fault.New(fault.Invalid, "the push is for %s, and this account is %s", p.To, id)
+	}
+	began := time.Now()
+	open := d.accounts.openKey(d.name, p.From)
+	leave, err := d.inTurn.enter(ctx, string(open))
+	if err != nil {
+		return nil, "", fault.Wrap(fault.Unavailable, err, "what this fan did before is still being worked on")
+	}
+	defer leave()
+	const tries = 5
+	for range tries {
+		reply, result, err = d.hearOnce(ctx, p, open, began)
+		if !errors.Is(err, errStale) {
+			break
+		}
+	}
+	return reply, result, err
+}
+
+// matters says whether a push of this kind may have consequences.
+func matters(p wire.Push) bool {
+	switch p.MsgType {
+	case wire.MsgText, wire.MsgImage, wire.MsgVoice, wire.MsgVideo, wire.MsgShortVideo, wire.MsgLocation, wire.MsgLink:
+		return true
+	case wire.MsgEvent:
+		switch p.Event {
+		case wire.EventSubscribe, wire.EventUnsubscribe, wire.EventScan, wire.EventClick, wire.EventScanCode, wire.EventScanCodeWait,
+			wire.EventNoticePopup, wire.EventNoticeChange:
+			return true
+		}
+	}
+	return false
+}
+
+// note logs what an operator may want to know of a push that has no consequences.
+func (d *desk) note(p wire.Push) {
+	switch p.Event {
+	case wire.EventTemplateSent:
+		if p.Status != "success" {
+			d.channels.Log.Warn("a template message did not arrive", "channel", d.name, "message", p.JobID, "status", p.Status)
+		}
+	case wire.EventNoticeSent:
+		for _, n := range p.Notices {
+			if n.ErrorCode != 0 {
+				d.channels.Log.Warn("a notice did not arrive", "channel", d.name, "template", n.TemplateID, "code", n.ErrorCode, "status", n.ErrorStatus)
+			}
+		}
+	}
+}
+
+// visitor is who sent a push, as far as they are known.
+type visitor struct {
+	openid   string
+	fan      fan   // their row as it stands, or as it would begin
+	met      bool  // there is a row
+	siblings []fan // the same person at other accounts
+	accounts *Accounts
+}
+
+// user is whom the campaigns of a channel know the visitor as.
+func (v *visitor) user(channel string) string {
+	if channel != v.fan.Channel {
+		for i := range v.siblings {
+			if f := &v.siblings[i]; f.Channel == channel && f.No != v.fan.No {
+				if user := v.accounts.userThere(f); user != "" {
+					return user
+				}
+			}
+		}
+	}
+	return v.accounts.userOf(&v.fan, v.openid)
+}
+
+// known says whether the visitor has followed before, this account or one that it came after.
+func (v *visitor) known() bool {
+	if v.fan.FirstFollowedAt > 0 {
+		return true
+	}
+	for _, f := range v.siblings {
+		if f.FirstFollowedAt > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// userThere is whom campaigns know a fan of another account as; "" where that was erased.
+func (a *Accounts) userThere(f *fan) string {
+	sealed := f.UserEnc
+	if len(sealed) == 0 {
+		sealed = f.OpenEnc
+	}
+	user, err := a.sealer.Open(sealed)
+	if err != nil {
+		a.Log.Error("a fan's row does not open", "fan", f.No, "err", err)
+	}
+	return user
+}
+
+// hearing is a push being worked on.
+type hearing struct {
+	push    wire.Push
+	key     []byte // of the push
+	at      int64  // when it happened, UTC milliseconds
+	visitor visitor
+
+	events []engine.Incoming
+	owed   []engine.Due
+	reply  []byte                           // nil: nothing is said
+	ask    func(ctx context.Context) string // an answer that has to be looked up, in place of reply
+	alter  []func(f *fan) error             // what becomes of the fan
+	opens  *trigger                         // nil: nothing
+}
+
+func (d *desk) hearOnce(ctx context.Context, p wire.Push, open []byte, began time.Time) ([]byte, string, error) {
+	r := reading{openKey: open, pushKey: d.accounts.hash("push " + d.name + " " + p.Key())}
+	if err := d.reads.do(ctx, &r); err != nil {
+		return nil, "", err
+	}
+	if r.before != nil {
+		reply, err := d.accounts.sealer.Open(r.before.Reply)
+		return []byte(reply), pushRepeated, err
+	}
+	h := &hearing{push: p, key: r.pushKey, at: d.happened(p)}
+	if err := d.acquaint(ctx, h, &r); err != nil {
+		return nil, "", err
+	}
+	if err := d.mean(ctx, h); err != nil {
+		return nil, "", err
+	}
+	if err := d.accept(ctx, h.events); err != nil {
+		return nil, "", err
+	}
+	if err := d.engine.Owe(ctx, h.owed); err != nil {
+		return nil, "", err
+	}
+	if h.ask != nil {
+		h.reply = d.askInTime(ctx, h, began)
+	}
+	crash.Point("wechat.before-commit")
+	c := change{fresh: h.visitor.fan, alter: h.apply(d.accounts.now()), push: &push{
+		Channel: d.name, PushKey: h.key, Reply: d.accounts.sealer.Seal(string(h.reply)), ReceivedAt: d.accounts.now(),
+	}}
+	if err := d.writes.do(ctx, &c); err != nil {
+		return nil, "", err
+	}
+	if c.err != nil {
+		return nil, "", c.err
+	}
+	if c.before != nil { // another process was faster
+		reply, err := d.accounts.sealer.Open(c.before.Reply)
+		return []byte(reply), pushRepeated, err
+	}
+	crash.Point("wechat.before-answer")
+	d.tellOpened(ctx, h)
+	return h.reply, pushTaken, nil
+}
+
+// happened is when a push's cause was, by the platform's clock as far as ours believes it.
+func (d *desk) happened(p wire.Push) int64 {
+	const most = int64(time.Hour / time.Millisecond)
+	now, at := d.accounts.now(), p.CreateTime*1000
+	if at > now || at < now-most {
+		return now
+	}
+	return at
+}
+
+// acquaint finds out who the visitor is. Somebody whom an account meets for the first time that others were moved to
+// may be known from one of those: the platform is asked, for a moment.
+func (d *desk) acquaint(ctx context.Context, h *hearing, r *reading) error {
+	h.visitor = visitor{openid: h.push.From, accounts: d.accounts, siblings: r.siblings}
+	v := &h.visitor
+	if v.met = r.fan != nil; v.met {
+		v.fan = *r.fan
+	} else {
+		v.fan = d.accounts.newFan(d.name, h.push.From, h.push.From, h.at)
+	}
+	if v.fan.UnionKey != nil || h.push.Event == wire.EventUnsubscribe || !d.accounts.heir(ctx, d.name) {
+		return nil
+	}
+	union, err := d.askUnion(ctx, h.push.From)
+	if err != nil {
+		d.channels.Log.Warn("a new fan could not be looked up, and counts as somebody new", "channel", d.name, "err", err)
+		return nil
+	}
+	if v.siblings, err = d.accounts.meet(ctx, &v.fan, h.push.From, union, v.met); err != nil {
+		return err
+	}
+	key, user, userEnc := v.fan.UnionKey, v.fan.UserKey, v.fan.UserEnc
+	h.alter = append(h.alter, func(f *fan) error {
+		f.UnionKey = key
+		if !v.met {
+			f.UserKey, f.UserEnc = user, userEnc
+		}
+		return nil
+	})
+	return nil
+}
+
+// meet gives a fan a unionid, "" for none. Somebody new whom another account knows is the user they are there. It
+// gives what the accounts know of them.
+func (a *Accounts) meet(ctx context.Context, f *fan, openid, union string, met bool) ([]fan, error) {
+	if union == "" {
+		f.UnionKey = nowhere
+		return nil, nil
+	}
+	f.UnionKey = a.unionKey(union)
+	all, err := a.siblings(ctx, [][]byte{f.UnionKey})
+	if err != nil || met {
+		return all[string(f.UnionKey)], err
+	}
+	for i := range all[string(f.UnionKey)] {
+		if user := a.userThere(&all[string(f.UnionKey)][i]); user != "" && user != openid {
+			f.UserKey, f.UserEnc = a.userKey(user), a.sealer.Seal(user)
+			break
+		}
+	}
+	return all[string(f.UnionKey)], nil
+}
+
+// unionTimeout is how long a push waits to learn who a new fan is.
+const unionTimeout = 2 * time.Second
+
+// askUnion asks the platform for a fan's unionid, "" for none.
+func (s *station) askUnion(ctx context.Context, openid string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, unionTimeout)
+	defer cancel()
+	var union string
+	err := s.call(ctx, apiUser, rankPoster, func() error {
+		info, err := s.client.UserInfo(ctx, openid)
+		union = info.UnionID
+		return err
+	})
+	return union, err
+}
+
+// accept hands events to their campaigns. What is rejected is not wrong but too much for now, most likely: it is tried
+// once more and then left, since the person's own push is worth more than a line of the funnel.
+func (d *desk) accept(ctx context.Context, events []engine.Incoming) error {
+	const pause = 200 * time.Millisecond
+	for try := 1; len(events) > 0; try++ {
+		receipt, err := d.engine.Accept(ctx, events)
+		if err != nil {
+			return err
+		}
+		var again []engine.Incoming
+		for _, r := range receipt.Rejected {
+			again = append(again, events[r.Index])
+			if try > 1 {
+				d.channels.Log.Warn("an event was not taken", "channel", d.name, "type", events[r.Index].Type, "campaign", events[r.Index].Campaign, "err", r.Error)
+			}
+		}
+		if try > 1 {
+			return nil
+		}
+		if events = again; len(events) > 0 {
+			select {
+			case <-time.After(pause):
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+	}
+	return nil
+}
+
+// apply is what becomes of the fan's row, whatever it is by now.
+func (h *hearing) apply(now int64) func(f *fan) error {
+	talk := h.visitor.fan.Talk
+	return func(f *fan) error {
+		if (f.Talk == nil) != (talk == nil) || f.Talk != nil && *f.Talk != *talk {
+			return errStale // what was said was said to another state of the talk
+		}
+		if h.push.Event == wire.EventUnsubscribe {
+			f.leave(h.at)
+			return nil
+		}
+		if h.at >= f.LeftAt {
+			if !f.Follows {
+				f.Follows, f.FollowedAt = true, h.at
+				if f.FirstFollowedAt == 0 {
+					f.FirstFollowedAt = h.at
+				}
+				if bytes.Equal(f.UnionKey, nowhere) {
+					f.UnionKey = nil // to be asked for again
+				}
+			}
+			f.OpenEnc = h.visitor.accounts.sealer.Seal(h.visitor.openid)
+		}
+		for _, alter := range h.alter {
+			if err := alter(f); err != nil {
+				return err
+			}
+		}
+		if h.opens != nil && f.Follows {
+			f.open(*h.opens, h.at, now)
+		}
+		return nil
+	}
+}
+
+// leave erases what tells who somebody is: nothing can be sent to them. That they were here stays, in keyed hashes, so
+// that they do not count as new when they come back, and so does whom campaigns know those as who came over from
+// another account.
+func (f *fan) leave(at int64) {
+	if at < f.FollowedAt {
+		return // they have come back since
+	}
+	f.Follows, f.LeftAt = false, at
+	f.OpenEnc, f.Talk, f.Allowance, f.AllowanceUntil = nil, nil, 0, 0
+	if f.UnionKey == nil {
+		f.UnionKey = nowhere
+	}
+}
+
+// tellOpened tells the engine that messages which wait for the fan may be sent.
+func (d *desk) tellOpened(ctx context.Context, h *hearing) {
+	if h.opens == nil {
+		return
+	}
+	channels, err := d.accounts.served(ctx, d.name)
+	if err != nil {
+		d.channels.Log.Error("waiting messages", "channel", d.name, "err", err)
+		return
+	}
+	for _, channel := range channels {
+		if err := d.engine.WindowOpened(ctx, channel, h.visitor.user(channel)); err != nil {
+			d.channels.Log.Error("waiting messages", "channel", d.name, "err", err)
+		}
+	}
+}
+
+// happen adds an event of the visitor's.
+func (h *hearing) happen(campaign, channel, kind, code string, data map[string]any) {
+	at := time.UnixMilli(h.at)
+	in := engine.Incoming{
+		ID: "wx-" + hex.EncodeToString(h.key[:12]) + "-" + kind, Campaign: campaign, Type: kind, User: h.visitor.user(channel), Code: code, Time: &at,
+	}
+	if len(data) > 0 {
+		text, err := json.Marshal(data)
+		if err != nil {
+			panic(err) // of texts, numbers and booleans
+		}
+		in.Data = text
+	}
+	h.events = append(h.events, in)
+}
+
+// posterPause is within how long a second wish for the same poster is the same wish.
+const posterPause = 15 * time.Second
+
+// owePoster owes the visitor their poster of a campaign, and answers with the words that go before it. once owes it
+// only once, whatever they do.
+func (h *hearing) owePoster(c engine.Running, invitedBy string, once bool) {
+	source := "wx-poster-" + strconv.FormatInt(h.at/posterPause.Milliseconds(), 10)
+	if once {
+		source = "wx-poster-once"
+	}
+	h.owed = append(h.owed, engine.Due{
+		Campaign: c.ID, User: h.visitor.user(c.Definition.Channel), Kind: notify.Poster, Word: notify.Joined, Source: source,
+		Facts: notify.Facts{InvitedBy: invitedBy},
+	})
+}
+
+// say answers with a text; an empty one says nothing.
+func (h *hearing) say(text string) {
+	if text != "" {
+		h.reply = wire.TextReply(h.push, time.UnixMilli(h.at), text)
+	}
+}

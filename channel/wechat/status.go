@@ -1,0 +1,171 @@
+package wechat
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"kfactor/channel/wechat/client"
+	"kfactor/internal/database"
+	"kfactor/internal/fault"
+)
+
+// AccountStatus is an account as operators see it. What only this process knows is said of this process.
+type AccountStatus struct {
+	Name     string   `json:"name"`
+	AppID    string   `json:"app_id"`
+	Mode     string   `json:"mode"`     // of callbacks: plain or encrypted
+	Channels []string `json:"channels"` // that it serves
+	MovedTo  string   `json:"moved_to,omitempty"`
+
+	Alarm         string     `json:"alarm,omitempty"` // what somebody has to look at
+	AlarmAt       *time.Time `json:"alarm_at,omitempty"`
+	PausedUntil   *time.Time `json:"paused_until,omitempty"` // no call is made before
+	LastCallAt    *time.Time `json:"last_call_at,omitempty"` // that was answered
+	LastPushAt    *time.Time `json:"last_push_at,omitempty"`
+	LastRefusal   string     `json:"last_refused_push,omitempty"` // why it was
+	LastFailure   string     `json:"last_failure,omitempty"`
+	LastFailureAt *time.Time `json:"last_failure_at,omitempty"`
+
+	TokenExpiresAt *time.Time    `json:"token_expires_at,omitempty"`
+	Fans           int64         `json:"fans"`
+	Followers      int64         `json:"followers"`
+	Setup          int           `json:"setup_revision"` // 0 for none
+	Quotas         []QuotaStatus `json:"quotas"`
+}
+
+// QuotaStatus is how much of a quota all processes have used.
+type QuotaStatus struct {
+	API         string     `json:"api"`
+	Day         int        `json:"day"` // yyyymmdd in China; 0 for what counts for ever
+	Used        int64      `json:"used"`
+	Limit       int64      `json:"limit"`  // the platform's
+	Usable      int64      `json:"usable"` // of it, by this program
+	PausedUntil *time.Time `json:"paused_until,omitempty"`
+}
+
+// Status tells how the accounts stand, by name.
+func (c *Channels) Status(ctx context.Context) ([]AccountStatus, error) {
+	moves, err := c.moved(ctx)
+	if err != nil {
+		return nil, err
+	}
+	all := []AccountStatus{}
+	for _, name := range slices.Sorted(maps.Keys(c.stations)) {
+		s := c.stations[name]
+		v := AccountStatus{Name: name, AppID: s.settings.AppID, Mode: "plain", MovedTo: moves[name]}
+		if s.crypt.Encrypted() {
+			v.Mode = "encrypted"
+		}
+		if v.Channels, err = c.served(ctx, name); err != nil {
+			return nil, err
+		}
+		s.health.tell(&v, c.Now())
+		if err := s.tell(ctx, &v); err != nil {
+			return nil, err
+		}
+		all = append(all, v)
+	}
+	return all, nil
+}
+
+func moment(at time.Time) *time.Time {
+	if at.IsZero() {
+		return nil
+	}
+	utc := at.UTC()
+	return &utc
+}
+
+func (h *health) tell(v *AccountStatus, now time.Time) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	v.Alarm, v.AlarmAt = h.alarm, moment(h.alarmed)
+	if h.until.After(now) {
+		v.PausedUntil = moment(h.until)
+	}
+	v.LastCallAt, v.LastPushAt, v.LastRefusal = moment(h.called), moment(h.pushed), h.refused
+	v.LastFailure, v.LastFailureAt = h.worst, moment(h.failed)
+}
+
+// tell reads what all processes know.
+func (s *station) tell(ctx context.Context, v *AccountStatus) error {
+	db, now := s.accounts.DB.WithContext(ctx), s.accounts.Now()
+	var tokens []token
+	if err := db.Where("channel = ? AND name = ?", s.name, client.TokenName).Find(&tokens).Error; err != nil {
+		return err
+	}
+	if t := first(tokens); t.ExpiresAt > 0 {
+		v.TokenExpiresAt = moment(time.UnixMilli(t.ExpiresAt))
+	}
+	var counts struct{ Fans, Followers int64 }
+	err := db.Model(&fan{}).Select("COUNT(*) AS fans, COALESCE(SUM(CASE WHEN follows THEN 1 ELSE 0 END), 0) AS followers").
+		Where("channel = ?", s.name).Scan(&counts).Error
+	if err != nil {
+		return err
+	}
+	v.Fans, v.Followers = counts.Fans, counts.Followers
+	if _, v.Setup, err = s.accounts.setup(ctx, s.name); err != nil {
+		return err
+	}
+	var used []usage
+	if err := db.Where("channel = ? AND day IN ?", s.name, []int{0, chinaDay(now)}).Find(&used).Error; err != nil {
+		return err
+	}
+	v.Quotas = []QuotaStatus{}
+	for a, q := range s.quotas {
+		one := QuotaStatus{API: string(a), Day: chinaDay(now), Limit: q.most(), Usable: edge(q.most(), rankPoster)}
+		if a == apiForever {
+			one.Day = 0
+		}
+		for _, u := range used {
+			if u.API == one.API && u.Day == one.Day {
+				one.Used = u.Used
+				if until := time.UnixMilli(u.BlockedUntil); until.After(now) {
+					one.PausedUntil = moment(until)
+				}
+			}
+		}
+		v.Quotas = append(v.Quotas, one)
+	}
+	slices.SortFunc(v.Quotas, func(a, b QuotaStatus) int { return strings.Compare(a.API, b.API) })
+	return nil
+}
+
+func (q *quota) most() int64 {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.limit
+}
+
+// Move has another account serve a channel from now on: campaigns, people and credits stay, codes are made anew at the
+// next touch, and people are known again by their unionid. A channel that is moved to itself is served by its own
+// account again.
+func (c *Channels) Move(ctx context.Context, from, to string) error {
+	if c.stations[to] == nil {
+		return fault.New(fault.NotFound, "no account %q is configured; name it under channels in the settings file", to)
+	}
+	known, err := c.Names(ctx)
+	if err != nil {
+		return err
+	}
+	if !slices.Contains(known, from) {
+		return fault.New(fault.NotFound, "there is no channel %q", from)
+	}
+	db := c.DB.WithContext(ctx)
+	if from == to {
+		err = db.Where("channel = ?", from).Delete(&move{}).Error
+	} else {
+		row := move{Channel: from, Account: to, MovedAt: c.now()}
+		err = database.Upsert(db, []move{row}, []string{"channel"}, []string{"account", "moved_at"})
+	}
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.moves = nil
+	return nil
+}
