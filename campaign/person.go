@@ -2,7 +2,6 @@ package campaign
 
 import (
 	"cmp"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -19,7 +18,7 @@ type Person struct {
 	Score     int64 // credits that rank them
 	ScoredSeq int64 // journal position at which Score was reached: who was first ranks first
 	JoinedAt  int64 // UTC milliseconds; 0 for no participant
-	Facts     Facts `gorm:"serializer:json"`
+	Facts     Facts `gorm:"serializer:own"`
 }
 
 // TableName is the table that holds people.
@@ -27,22 +26,22 @@ func (Person) TableName() string { return "people" }
 
 // Facts are the parts of a person that only the rules read.
 type Facts struct {
-	Variant     string           `json:"variant,omitempty"`
-	Blocked     bool             `json:"blocked,omitempty"`
-	Touches     []Touch          `json:"touches,omitempty"`      // latest codes touched, oldest first
-	FirstTouch  int64            `json:"first_touch,omitempty"`  // earliest touch that Touches has let go, UTC ms
-	FirstFollow int64            `json:"first_follow,omitempty"` // earliest subscribe or unsubscribe, UTC ms
-	Left        map[string]int64 `json:"left,omitempty"`         // what takes credits back → its latest time
-	Counts      map[string]int   `json:"counts,omitempty"`       // task → standing credits
-	Held        map[string]int   `json:"held,omitempty"`         // task → credits waiting for their hold
-	Issued      map[string]int   `json:"issued,omitempty"`       // own task → credits ever made, numbers the next
-	Reached     []string         `json:"reached,omitempty"`      // tiers
-	Welcomed    bool             `json:"welcomed,omitempty"`
-	Invited     int              `json:"invited,omitempty"` // people ever bound to this one
-	Seen        uint64           `json:"seen,omitempty"`    // a bit per event type, see engine/step
-	Used        map[string]int   `json:"used,omitempty"`    // rate limit bucket → credits in it
-	Orphans     []Orphan         `json:"orphans,omitempty"` // events still looking for an inviter, by time
-	Came        map[string]int64 `json:"came,omitempty"`    // task → latest event that would have counted and found nobody to count for
+	Variant     string       `json:"variant,omitempty"`
+	Blocked     bool         `json:"blocked,omitempty"`
+	Touches     []Touch      `json:"touches,omitempty"`      // latest codes touched, oldest first
+	FirstTouch  int64        `json:"first_touch,omitempty"`  // earliest touch that Touches has let go, UTC ms
+	FirstFollow int64        `json:"first_follow,omitempty"` // earliest subscribe or unsubscribe, UTC ms
+	Left        Tally[int64] `json:"left,omitempty"`         // what takes credits back → its latest time
+	Counts      Tally[int]   `json:"counts,omitempty"`       // task → standing credits
+	Held        Tally[int]   `json:"held,omitempty"`         // task → credits waiting for their hold
+	Issued      Tally[int]   `json:"issued,omitempty"`       // own task → credits ever made, numbers the next
+	Reached     []string     `json:"reached,omitempty"`      // tiers
+	Welcomed    bool         `json:"welcomed,omitempty"`
+	Invited     int          `json:"invited,omitempty"` // people ever bound to this one
+	Seen        uint64       `json:"seen,omitempty"`    // a bit per event type, see engine/step
+	Used        Tally[int]   `json:"used,omitempty"`    // rate limit bucket → credits in it
+	Orphans     []Orphan     `json:"orphans,omitempty"` // events still looking for an inviter, by time
+	Came        Tally[int64] `json:"came,omitempty"`    // task → latest event that would have counted and found nobody to count for
 }
 
 // Touch is a code this person came by.
@@ -121,18 +120,18 @@ const maxLeft = 16
 
 // Left notes what takes credits back, such as "unsubscribe" or "refund/order-7", at a time.
 func (p *Person) Left(what string, at int64) {
-	if at <= p.Facts.Left[what] {
+	if at <= p.Facts.Left.Of(what) {
 		return
 	}
-	p.Facts.Left = with(p.Facts.Left, what, at)
+	p.Facts.Left.Set(what, at)
 	if len(p.Facts.Left) > maxLeft {
 		oldest := ""
-		for other, t := range p.Facts.Left {
-			if other != "unsubscribe" && (oldest == "" || t < p.Facts.Left[oldest] || t == p.Facts.Left[oldest] && other < oldest) {
-				oldest = other
+		for _, e := range p.Facts.Left {
+			if e.Name != "unsubscribe" && (oldest == "" || e.N < p.Facts.Left.Of(oldest)) {
+				oldest = e.Name
 			}
 		}
-		delete(p.Facts.Left, oldest)
+		p.Facts.Left.Drop(oldest)
 	}
 }
 
@@ -145,15 +144,15 @@ func (p *Person) Followed(at int64) {
 
 // Gone forgets what Came noted up to a moment: they left then.
 func (p *Person) Gone(task string, at int64) {
-	if came, noted := p.Facts.Came[task]; noted && at >= came {
-		delete(p.Facts.Came, task)
+	if at >= p.Facts.Came.Of(task) {
+		p.Facts.Came.Drop(task)
 	}
 }
 
 // Came notes an event at a time that a task would have counted, had there been somebody to count it for.
 func (p *Person) Came(task string, at int64) {
-	if at > p.Facts.Came[task] {
-		p.Facts.Came = with(p.Facts.Came, task, at)
+	if at > p.Facts.Came.Of(task) {
+		p.Facts.Came.Set(task, at)
 	}
 }
 
@@ -184,22 +183,22 @@ func (p *Person) Orphan(o Orphan) {
 
 // Count adds n to the standing credits of a task and gives the new number.
 func (p *Person) Count(task string, n int) int {
-	p.Facts.Counts = with(p.Facts.Counts, task, p.Facts.Counts[task]+n)
-	return p.Facts.Counts[task]
+	p.Facts.Counts.Set(task, p.Facts.Counts.Of(task)+n)
+	return p.Facts.Counts.Of(task)
 }
 
 // Hold adds n to the waiting credits of a task.
 func (p *Person) Hold(task string, n int) {
-	p.Facts.Held = with(p.Facts.Held, task, p.Facts.Held[task]+n)
-	if p.Facts.Held[task] == 0 {
-		delete(p.Facts.Held, task)
+	p.Facts.Held.Set(task, p.Facts.Held.Of(task)+n)
+	if p.Facts.Held.Of(task) == 0 {
+		p.Facts.Held.Drop(task)
 	}
 }
 
 // Issue numbers the next credit of one of the person's own tasks.
 func (p *Person) Issue(task string) int {
-	p.Facts.Issued = with(p.Facts.Issued, task, p.Facts.Issued[task]+1)
-	return p.Facts.Issued[task]
+	p.Facts.Issued.Set(task, p.Facts.Issued.Of(task)+1)
+	return p.Facts.Issued.Of(task)
 }
 
 // Reach notes that the person reached a tier; false when they had before.
@@ -214,7 +213,7 @@ func (p *Person) Reach(tier string) bool {
 // Meets says whether the person has reached all targets of a tier.
 func (p *Person) Meets(t Tier) bool {
 	for _, r := range t.Requires {
-		if p.Facts.Counts[r.Task] < r.Count {
+		if p.Facts.Counts.Of(r.Task) < r.Count {
 			return false
 		}
 	}
@@ -228,33 +227,24 @@ const maxBuckets = 12
 // "2026-03-02T10" or "2026-03-02/invite": what was used on the latest day is never forgotten, nor the days' own
 // buckets of the day before, since news of it still come in after midnight.
 func (p *Person) Use(bucket string, limit int) bool {
-	if p.Facts.Used[bucket] >= limit {
+	if p.Facts.Used.Of(bucket) >= limit {
 		return false
 	}
-	p.Facts.Used = with(p.Facts.Used, bucket, p.Facts.Used[bucket]+1)
+	p.Facts.Used.Set(bucket, p.Facts.Used.Of(bucket)+1)
 	if len(p.Facts.Used) <= maxBuckets {
 		return true
 	}
-	names := slices.Sorted(maps.Keys(p.Facts.Used))
-	today := names[len(names)-1][:len(time.DateOnly)]
+	today := p.Facts.Used[len(p.Facts.Used)-1].Name[:len(time.DateOnly)]
 	yesterday := today
 	if day, err := time.Parse(time.DateOnly, today); err == nil {
 		yesterday = day.AddDate(0, 0, -1).Format(time.DateOnly) + "/"
 	}
-	for _, name := range names {
-		if len(p.Facts.Used) > maxBuckets && !strings.HasPrefix(name, today) && !strings.HasPrefix(name, yesterday) {
-			delete(p.Facts.Used, name)
+	for _, e := range slices.Clone(p.Facts.Used) {
+		if len(p.Facts.Used) > maxBuckets && !strings.HasPrefix(e.Name, today) && !strings.HasPrefix(e.Name, yesterday) {
+			p.Facts.Used.Drop(e.Name)
 		}
 	}
 	return true
-}
-
-func with[V any](m map[string]V, key string, value V) map[string]V {
-	if m == nil {
-		m = map[string]V{}
-	}
-	m[key] = value
-	return m
 }
 
 // Credit is one count of a task for one person, made by one event.

@@ -69,11 +69,11 @@ func TestLeft(t *testing.T) {
 	if len(p.Facts.Left) > 20 {
 		t.Errorf("%d leavings are kept", len(p.Facts.Left))
 	}
-	if p.Facts.Left["unsubscribe"] != 1 || p.Facts.Left["refund/099"] == 0 {
+	if p.Facts.Left.Of("unsubscribe") != 1 || p.Facts.Left.Of("refund/099") == 0 {
 		t.Errorf("the unfollowing and the latest refund stay: %v", p.Facts.Left)
 	}
 	p.Left("refund/099", 3)
-	if p.Facts.Left["refund/099"] != 101 {
+	if p.Facts.Left.Of("refund/099") != 101 {
 		t.Error("an earlier leaving replaced a later one")
 	}
 }

@@ -240,7 +240,7 @@ func completes(e *event.Event, id string) bool {
 }
 
 func (r *records) explainTask(t campaign.Task, p *campaign.Person) ExplainedThing {
-	count, held := p.Facts.Counts[t.Name], p.Facts.Held[t.Name]
+	count, held := p.Facts.Counts.Of(t.Name), p.Facts.Held.Of(t.Name)
 	said := say("%d counted.", "已计 %d 次。", count)
 	if held > 0 {
 		said = said.and(say("%d more in their hold.", "另有 %d 次在观察期。", held))

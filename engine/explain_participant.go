@@ -49,7 +49,7 @@ func (r *records) ended(c *chain, grants []*reward.Grant) ExplainedChain {
 func (r *records) tellOpenTier(p *campaign.Person, t campaign.Tier, rows []event.Event) ExplainedChain {
 	c := &chain{ExplainedChain{Code: p.Code, Tier: t.Name}}
 	d := r.present()
-	open := slices.IndexFunc(t.Requires, func(q campaign.Requirement) bool { return p.Facts.Counts[q.Task] < q.Count })
+	open := slices.IndexFunc(t.Requires, func(q campaign.Requirement) bool { return p.Facts.Counts.Of(q.Task) < q.Count })
 	if open < 0 {
 		c = r.begun(p, t.Name)
 		r.stopAtTier(c, d, p, t)
@@ -58,7 +58,7 @@ func (r *records) tellOpenTier(p *campaign.Person, t campaign.Tier, rows []event
 	q := t.Requires[open]
 	task := d.Task(q.Task)
 	c.Task = q.Task
-	count, held := p.Facts.Counts[q.Task], p.Facts.Held[q.Task]
+	count, held := p.Facts.Counts.Of(q.Task), p.Facts.Held.Of(q.Task)
 	own := task.Credit == campaign.Actor
 	scans, deeds, refused := 0, 0, (*event.Event)(nil)
 	for i := range rows {

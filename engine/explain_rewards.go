@@ -112,7 +112,7 @@ func (r *records) stopAtTier(c *chain, d *campaign.Definition, p *campaign.Perso
 func (r *records) lacking(d *campaign.Definition, p *campaign.Person, t campaign.Tier) []words {
 	var out []words
 	for _, q := range t.Requires {
-		has, held := p.Facts.Counts[q.Task], p.Facts.Held[q.Task]
+		has, held := p.Facts.Counts.Of(q.Task), p.Facts.Held.Of(q.Task)
 		if has >= q.Count {
 			continue
 		}

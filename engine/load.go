@@ -288,7 +288,7 @@ func (l *loader) addPeople(numbers []int64) error {
 				return err
 			}
 			l.world.People[p.Person] = &p
-			return json.Unmarshal(facts, &p.Facts)
+			return p.Facts.ReadJSON(facts)
 		}, "SELECT person, code, inviter, depth, score, scored_seq, joined_at, facts FROM people"+
 			" WHERE campaign = ? AND person IN ?", l.no, part)
 		if err != nil {

@@ -297,7 +297,7 @@ func (e *Engine) viewWith(c known, p *campaign.Person, l looks) ParticipantView 
 		v.PosterURL = e.PublicURL + "/p/" + p.Code + ".png"
 	}
 	for _, t := range c.definition.Tasks {
-		v.Tasks[t.Name] = TaskProgress{Count: p.Facts.Counts[t.Name], Held: p.Facts.Held[t.Name]}
+		v.Tasks[t.Name] = TaskProgress{Count: p.Facts.Counts.Of(t.Name), Held: p.Facts.Held.Of(t.Name)}
 	}
 	reached := map[string]bool{}
 	for _, name := range p.Facts.Reached {

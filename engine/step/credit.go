@@ -99,7 +99,7 @@ func (w *World) giveInviter(t *campaign.Task, m moment, owner *campaign.Person, 
 	case t.NewUsersOnly && (o.Known || actor.KnownBefore(o.At)):
 		return no(event.NotNewUser, "")
 	}
-	leftAt, cameAt := lastLeft(t, actor, o.Order), actor.Facts.Came[t.Name]
+	leftAt, cameAt := lastLeft(t, actor, o.Order), actor.Facts.Came.Of(t.Name)
 	onAt := max(o.At, cameAt) // they may have come back since, and only the news was faster
 	leftLater := leftAt > onAt
 	if leftAt == onAt && m.ID != o.Event && cameAt != onAt {
@@ -115,7 +115,7 @@ func (w *World) giveInviter(t *campaign.Task, m moment, owner *campaign.Person, 
 		actor.Inviter, actor.Depth = owner.Person, owner.Depth+1
 		owner.Facts.Invited++
 	}
-	delete(actor.Facts.Came, t.Name)
+	actor.Facts.Came.Drop(t.Name)
 	w.touch(actor)
 	w.touch(owner)
 	c := &campaign.Credit{
@@ -182,7 +182,7 @@ func (w *World) giveActor(t *campaign.Task, m moment) (event.TaskDetail, error) 
 		Ref: cut(m.facts.Order, maxRef), Event: m.ID,
 	}
 	if left != "" {
-		delete(actor.Facts.Left, left)
+		actor.Facts.Left.Drop(left)
 		c.State, c.OffAt = campaign.CreditReversed, leftAt
 		hold(t, c, m.Time)
 		w.touchCredit(c)
@@ -200,7 +200,7 @@ func overtaken(t *campaign.Task, m moment) (left string, at int64) {
 	}
 	for _, order := range []string{m.facts.Order, m.ID, ""} {
 		left = t.Name + ":" + leaving(t.RevokeOn, order)
-		if at = m.actor.Facts.Left[left]; at > m.Time {
+		if at = m.actor.Facts.Left.Of(left); at > m.Time {
 			return left, at
 		}
 	}
@@ -317,7 +317,7 @@ func (w *World) takeBack(t *campaign.Task, m moment, live bool) event.TaskDetail
 // the latest that stands and is not later than it.
 func (w *World) ownCredit(t *campaign.Task, m moment) *campaign.Credit {
 	var latest *campaign.Credit
-	for n := m.actor.Facts.Issued[t.Name]; n > 0; n-- {
+	for n := m.actor.Facts.Issued.Of(t.Name); n > 0; n-- {
 		c := w.Credits[CreditKey{m.Person, t.Name, n}]
 		if c == nil {
 			break // older ones are not loaded
@@ -383,7 +383,7 @@ func (w *World) overLimit(t *campaign.Task, owner *campaign.Person, at int64) st
 	hour := local.Format(time.DateOnly + "T15")
 	perHour := w.Definition.Limits.InvitesPerInviterPerHour
 	limitHour := t.Credit == campaign.Inviter && perHour > 0
-	if limitHour && owner.Facts.Used[hour] >= perHour {
+	if limitHour && owner.Facts.Used.Of(hour) >= perHour {
 		return "per_hour"
 	}
 	if t.PerDay > 0 && !owner.Use(day, t.PerDay) {
@@ -412,13 +412,13 @@ func lastLeft(t *campaign.Task, p *campaign.Person, order string) int64 {
 	if t.RevokeOn == "" {
 		return 0
 	}
-	at := p.Facts.Left[t.RevokeOn]
+	at := p.Facts.Left.Of(t.RevokeOn)
 	if order != "" {
-		return max(at, p.Facts.Left[leaving(t.RevokeOn, order)])
+		return max(at, p.Facts.Left.Of(leaving(t.RevokeOn, order)))
 	}
-	for what, left := range p.Facts.Left {
-		if strings.HasPrefix(what, t.RevokeOn+"/") {
-			at = max(at, left)
+	for _, left := range p.Facts.Left {
+		if strings.HasPrefix(left.Name, t.RevokeOn+"/") {
+			at = max(at, left.N)
 		}
 	}
 	return at

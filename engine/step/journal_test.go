@@ -439,7 +439,7 @@ func (f *field) of(user string) *campaign.Person {
 	return read[campaign.Person](f.t, raw)
 }
 
-func (f *field) count(user, task string) int { return f.of(user).Facts.Counts[task] }
+func (f *field) count(user, task string) int { return f.of(user).Facts.Counts.Of(task) }
 
 func (f *field) shelf(name string) *reward.Shelf {
 	f.t.Helper()
@@ -529,20 +529,22 @@ func (f *field) checkPeople(state *step.Campaign, d *campaign.Definition, people
 			participants++
 		}
 		credited += p.Score
-		for task, count := range p.Facts.Counts {
+		for _, e := range p.Facts.Counts {
+			task, count := e.Name, e.N
 			if standing[own{n, task}] != count {
 				f.t.Errorf("person %d has %d of task %s and %d standing credits", n, count, task, standing[own{n, task}])
 			}
 			delete(standing, own{n, task})
 		}
-		for task, count := range p.Facts.Held {
+		for _, e := range p.Facts.Held {
+			task, count := e.Name, e.N
 			if held[own{n, task}] != count {
 				f.t.Errorf("person %d holds %d of task %s and has %d held credits", n, count, task, held[own{n, task}])
 			}
 			delete(held, own{n, task})
 		}
-		if ranking := d.RankingTask(); p.Score != int64(p.Facts.Counts[ranking]) {
-			f.t.Errorf("person %d has score %d and %d of task %s", n, p.Score, p.Facts.Counts[ranking], ranking)
+		if ranking := d.RankingTask(); p.Score != int64(p.Facts.Counts.Of(ranking)) {
+			f.t.Errorf("person %d has score %d and %d of task %s", n, p.Score, p.Facts.Counts.Of(ranking), ranking)
 		}
 		f.checkTiers(state, d, p)
 	}

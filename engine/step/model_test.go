@@ -228,8 +228,8 @@ func (m *match) comparePerson(n int64) int64 {
 	}
 	for _, t := range c.d.Tasks {
 		counts, held := c.number(n, t.Name, false), c.number(n, t.Name, true)
-		if p.Facts.Counts[t.Name] != counts || p.Facts.Held[t.Name] != held {
-			m.fail("person %d has %d of %s and holds %d, the model says %d and %d", n, p.Facts.Counts[t.Name], t.Name, p.Facts.Held[t.Name], counts, held)
+		if p.Facts.Counts.Of(t.Name) != counts || p.Facts.Held.Of(t.Name) != held {
+			m.fail("person %d has %d of %s and holds %d, the model says %d and %d", n, p.Facts.Counts.Of(t.Name), t.Name, p.Facts.Held.Of(t.Name), counts, held)
 		}
 	}
 	if !slices.Equal(p.Facts.Reached, c.reached[n]) {

@@ -52,7 +52,7 @@ func (w *World) oweProgress(word, task string, e *event.Event, c *campaign.Credi
 		return
 	}
 	owner := w.person(c.Owner)
-	have := owner.Facts.Counts[task]
+	have := owner.Facts.Counts.Of(task)
 	f := notify.Facts{Task: task, Invitee: c.Person, Count: have}
 	for _, t := range w.Definition.Tiers {
 		for _, q := range t.Requires {

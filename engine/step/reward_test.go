@@ -98,7 +98,7 @@ func TestTiers(t *testing.T) {
 		f.wantGiven()
 		f.pass(2 * time.Hour)
 		f.wantGiven("A mug granted")
-		if f.of("A").Facts.Held["invite"]+f.of("B").Facts.Held["invite"] != 0 {
+		if f.of("A").Facts.Held.Of("invite")+f.of("B").Facts.Held.Of("invite") != 0 {
 			t.Error("something is still held")
 		}
 	})
