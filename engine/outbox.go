@@ -56,7 +56,6 @@ func newMessage(channel string, campaign, person int64, source string, kind noti
 
 // Due is a message that somebody is to be owed.
 type Due struct {
-	Channel   string // "" for the campaign's
 	Campaign  string
 	User      string // made known to the campaign where it is new
 	Kind      notify.Kind
@@ -129,7 +128,7 @@ func (e *Engine) checkDue(ctx context.Context, d *Due) (owedTo, error) {
 	if err != nil {
 		return owedTo{}, err
 	}
-	channel := cmp.Or(d.Channel, c.definition.Channel)
+	channel := c.definition.Channel
 	if channel == WebChannel {
 		return owedTo{}, fault.New(fault.Invalid, "campaign %q is on the web, where nobody can be written to", d.Campaign)
 	}
@@ -195,7 +194,7 @@ func (e *Engine) writeOwed(ctx context.Context, all []owedTo) error {
 		}
 		crash.Point("outbox.half-written")
 		var err error
-		if written, err = database.InsertNew(tx, rows, "campaign", "person", "source"); err != nil {
+		if written, err = database.InsertNew(tx, rows); err != nil { // in this order, see prepared.owe
 			return err
 		}
 		crash.Point("outbox.before-commit")

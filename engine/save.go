@@ -78,7 +78,6 @@ func prepare(db *gorm.DB, b *batch, now int64) (prepared, error) {
 		func() (database.Bulk, error) { return database.Inserting(db, grants[fresh:]) },
 		func() (database.Bulk, error) { return database.Inserting(db, w.Entries()) },
 		func() (database.Bulk, error) { return database.Inserting(db, outcomes) },
-		func() (database.Bulk, error) { return p.owing(db, w) },
 	} {
 		bulk, err := ready()
 		if err != nil {
@@ -86,26 +85,29 @@ func prepare(db *gorm.DB, b *batch, now int64) (prepared, error) {
 		}
 		p.bulks = append(p.bulks, bulk)
 	}
-	return p, nil
+	return p, p.owe(db, w)
 }
 
-// owing makes ready the messages that a batch owes: with nothing to look up and nothing to send.
-func (p *prepared) owing(db *gorm.DB, w *step.World) (database.Bulk, error) {
+// owe makes ready the messages that a batch owes: with nothing to look up and nothing to send.
+func (p *prepared) owe(db *gorm.DB, w *step.World) error {
 	owed := w.Owed()
 	if len(owed) == 0 {
-		return database.Bulk{}, nil
+		return nil
 	}
 	p.channel, p.owed = w.Definition.Channel, len(owed)
 	rows := make([]messageRow, 0, len(owed))
 	for _, o := range owed {
 		row, err := newMessage(p.channel, p.no, o.Person, o.Source, o.Kind, o.Word, o.Facts, o.At)
 		if err != nil {
-			return database.Bulk{}, err
+			return err
 		}
 		rows = append(rows, row)
 	}
-	// A channel may have used the same source; that must not keep a batch from being saved.
-	return database.InsertingNew(db, rows, "campaign", "person", "source")
+	// A channel may have used the same source; that must not keep a batch from being saved. They are numbered in the order
+	// in which they are owed, by which the newest of them is known: no key is named, or they would be in the key's order.
+	bulk, err := database.InsertingNew(db, rows)
+	p.bulks = append(p.bulks, bulk)
+	return err
 }
 
 // save writes a batch in one transaction. The campaign's position is the guard: it moves only from where the batch

@@ -335,7 +335,52 @@ func (r *replay) compare(scratch *gorm.DB) error {
 		}, func(c *funnel.Counter) string {
 			return fmt.Sprintf("%s/%d/%s/%d/%s", c.Stage, c.Day, c.Variant, c.Depth, c.Source)
 		}),
+		r.compareMessages(scratch),
 	)
+}
+
+// owedFor is what a message is owed for.
+type owedFor struct {
+	Person int64
+	Source string
+}
+
+func (owedFor) TableName() string { return "messages" }
+
+// compareMessages looks for each message that follows from the journal. What became of it is for the channel to say, and
+// there may be others, which the channel owed.
+func (r *replay) compareMessages(scratch *gorm.DB) error {
+	again, err := openCursor[owedFor](scratch, r.row.No, "person, source")
+	if err != nil {
+		return err
+	}
+	defer again.rows.Close()
+	b, err := again.next()
+	if err != nil || b == nil {
+		return err
+	}
+	stored, err := openCursor[owedFor](r.real, r.row.No, "person, source")
+	if err != nil {
+		return err
+	}
+	defer stored.rows.Close()
+	a, err := stored.next()
+	for err == nil && b != nil {
+		side := 1
+		if a != nil {
+			side = cmp.Or(cmp.Compare(a.Person, b.Person), cmp.Compare(a.Source, b.Source))
+		}
+		if side > 0 {
+			r.problem("message %d/%s: it follows from the journal and is not stored", b.Person, b.Source)
+		}
+		if side <= 0 {
+			a, err = stored.next()
+		}
+		if side >= 0 && err == nil {
+			b, err = again.next()
+		}
+	}
+	return err
 }
 
 // campaignFacts are the parts of a campaign's row that follow from its journal.
