@@ -14,20 +14,28 @@ import (
 // WebChannel is the channel whose codes are links under the public address.
 const WebChannel = "web"
 
-// Channel is a place where a campaign meets people, beside the web.
+// Channel is a place where a campaign meets people.
 type Channel interface {
 	// CodeLink is what a QR code holds that brings people through a participant's code, and until when it does;
 	// a zero time is for ever.
 	CodeLink(ctx context.Context, code string) (link string, until time.Time, err error)
 }
 
+// web is the channel that needs no set-up.
+type web struct{ engine *Engine }
+
+// CodeLink is the link to the page behind a code.
+func (w web) CodeLink(_ context.Context, code string) (string, time.Time, error) {
+	return w.engine.InviteLink(code), time.Time{}, nil
+}
+
 // maxChannelLink is the most bytes of what a channel's QR codes hold.
 const maxChannelLink = 64
 
-// channel is where a campaign meets people; nil on the web.
+// channel is where a campaign meets people.
 func (e *Engine) channel(d *campaign.Definition) (Channel, error) {
 	if d.Channel == WebChannel {
-		return nil, nil
+		return web{e}, nil
 	}
 	c := e.Channels[d.Channel]
 	if c == nil {
@@ -50,9 +58,6 @@ func (e *Engine) followLink(ctx context.Context, d *campaign.Definition, code st
 	c, err := e.channel(d)
 	if err != nil {
 		return "", time.Time{}, err
-	}
-	if c == nil {
-		return e.InviteLink(code), time.Time{}, nil
 	}
 	return c.CodeLink(ctx, code)
 }
