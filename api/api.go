@@ -20,6 +20,7 @@ import (
 	"github.com/labstack/echo/v4"
 	"golang.org/x/time/rate"
 
+	"kfactor/channel/wechat"
 	"kfactor/engine"
 	"kfactor/internal/telemetry"
 )
@@ -27,6 +28,7 @@ import (
 // Config is what the HTTP surface stands on.
 type Config struct {
 	Engine    *engine.Engine
+	WeChat    *wechat.Channels   // nil: no channel beside the web
 	Metrics   *telemetry.Metrics // nil: /metrics answers 404
 	Log       *slog.Logger       // nil: slog.Default
 	PublicURL string             // the address people reach, without a slash at the end
@@ -46,6 +48,7 @@ type Limits struct {
 	BodyBytes        int           // bodies of authenticated calls in memory at once, a quarter of them of one key; default 256 MiB
 	FormBytes        int           // forms in memory at once, a 32nd of them from one client address; default 16 MiB
 	BodyTime         time.Duration // for a body to arrive, and a second more for each 32 KiB of it; default 30 s
+	Callbacks        int           // calls of a channel's platform at once; default 1024, and as many wait
 	Renders          int           // posters drawn at once; default twice the cores
 	RendersWaiting   int           // posters waiting for their turn; default 64 times the cores
 }
@@ -62,6 +65,7 @@ func (l Limits) withDefaults() Limits {
 	fill(&l.GuessesPerMinute, 30)
 	fill(&l.InFlight, 512)
 	fill(&l.Visits, 512)
+	fill(&l.Callbacks, 1024)
 	fill(&l.BodyBytes, 256*mib)
 	fill(&l.FormBytes, 16*mib)
 	if l.BodyTime <= 0 {
@@ -80,26 +84,28 @@ const (
 
 type server struct {
 	engine    *engine.Engine
+	wechat    *wechat.Channels // nil: none
 	metrics   *telemetry.Metrics
 	log       *slog.Logger
 	publicURL string
 	secure    bool // the public address is https, so cookies may insist on it
 	cookieKey [sha256.Size]byte
 
-	joins    *addresses
-	scans    *addresses
-	guesses  *addresses
-	calls    *gate
-	visits   *gate
-	shares   sync.Map // of *gate, by key
-	perKey   int      // calls of one key at once
-	renders  *gate
-	prints   prints
-	boards   boards
-	bodies   *pool
-	forms    *pool
-	bodyTime time.Duration
-	origins  *http.CrossOriginProtection
+	joins     *addresses
+	scans     *addresses
+	guesses   *addresses
+	calls     *gate
+	visits    *gate
+	callbacks *gate
+	shares    sync.Map // of *gate, by key
+	perKey    int      // calls of one key at once
+	renders   *gate
+	prints    prints
+	boards    boards
+	bodies    *pool
+	forms     *pool
+	bodyTime  time.Duration
+	origins   *http.CrossOriginProtection
 
 	pages *template.Template
 	docs  []byte
@@ -120,6 +126,7 @@ func New(cfg Config) (http.Handler, error) {
 	limits := cfg.Limits.withDefaults()
 	s := &server{
 		engine:    cfg.Engine,
+		wechat:    cfg.WeChat,
 		metrics:   cfg.Metrics,
 		log:       cfg.Log,
 		publicURL: strings.TrimRight(cfg.PublicURL, "/"),
@@ -130,6 +137,7 @@ func New(cfg Config) (http.Handler, error) {
 		guesses:   newAddresses(rate.Limit(limits.GuessesPerMinute)/60, limits.GuessesPerMinute),
 		calls:     newGate(limits.InFlight, 0, 0),
 		visits:    newGate(limits.Visits, 2*limits.Visits, 5*time.Second),
+		callbacks: newGate(limits.Callbacks, limits.Callbacks, 2*time.Second),
 		renders:   newGate(limits.Renders, limits.RendersWaiting, 5*time.Second),
 		perKey:    max(1, limits.InFlight/2),
 		bodies:    newPool(int64(limits.BodyBytes), max(int64(limits.BodyBytes)/4, 2*assetBody)),

@@ -23,9 +23,11 @@ import (
 	"gorm.io/gorm"
 
 	"kfactor/api"
+	"kfactor/channel/wechat"
 	"kfactor/engine"
 	"kfactor/internal/database/databasetest"
 	"kfactor/internal/queue"
+	"kfactor/internal/settings"
 	"kfactor/internal/telemetry"
 )
 
@@ -68,6 +70,12 @@ type option func(*api.Config)
 // open starts a house that is gone with the test.
 func open(t *testing.T, options ...option) *house {
 	t.Helper()
+	return openOn(t, nil, options...)
+}
+
+// openOn starts a house whose campaigns may be on these channels beside the web.
+func openOn(t *testing.T, channels map[string]settings.Channel, options ...option) *house {
+	t.Helper()
 	discard := slog.New(slog.DiscardHandler)
 	q, err := queue.Open("embedded", discard)
 	if err != nil {
@@ -79,19 +87,35 @@ func open(t *testing.T, options ...option) *house {
 	public := "http://" + h.Listener.Addr().String()
 	secret := []byte("0123456789abcdef0123456789abcdef")
 	metrics := telemetry.New()
-	h.engine, err = engine.New(engine.Config{
-		DB: h.db, Queue: q, Metrics: metrics, Log: discard, Secret: secret,
-		DataDir: h.data, PublicURL: public,
+	accounts, err := wechat.Open(wechat.Config{
+		DB: h.db, Secret: secret, Accounts: channels, PublicURL: public, Log: discard, Metrics: metrics,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
+	beside, err := accounts.Channels(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var served *wechat.Channels
+	h.engine, err = engine.New(engine.Config{
+		DB: h.db, Queue: q, Metrics: metrics, Log: discard, Secret: secret,
+		DataDir: h.data, PublicURL: public, Channels: beside,
+		Deliver: func(ctx context.Context, channel string) (bool, error) { return served.Deliver(ctx, channel) },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	served = accounts.Serve(h.engine)
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- h.engine.Run(ctx) }()
 	cfg := api.Config{
 		Engine: h.engine, Metrics: metrics, Log: slog.New(slog.NewJSONHandler(h.log, nil)),
 		PublicURL: public, Secret: secret,
+	}
+	if len(channels) > 0 {
+		cfg.WeChat = served
 	}
 	for _, o := range options {
 		o(&cfg)

@@ -32,6 +32,7 @@ func (s *server) landing(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	c.Response().Header().Set(echo.HeaderCacheControl, "no-store") // a channel's code on it is a fresh one each time
 	if counts(c.Request()) && v.Campaign.Status != campaign.Draft && v.Campaign.Status != campaign.Ended {
 		s.scanned(c, v)
 	}
@@ -61,13 +62,22 @@ func (s *server) guessed(c echo.Context, miss error) error {
 
 // scanned tells the campaign that its page was seen through the code.
 func (s *server) scanned(c echo.Context, v engine.Visit) {
-	visitor := s.visitor(c)
+	kind, visitor := "scan", ""
+	if v.Campaign.Channel != engine.WebChannel {
+		visitor = s.userOn(c, v.Campaign.Channel)
+	}
+	if visitor == "" {
+		visitor = s.visitor(c)
+		if v.Campaign.Channel != engine.WebChannel { // on the channel they are somebody else, and scan the code on this page
+			kind = "expose"
+		}
+	}
 	s.setCookie(c, codeCookie, v.Code, codeAge)
 	if err := s.scans.spend(c.RealIP()); err != nil {
 		s.log.Debug("scan not counted: too many from one address", "request", requestID(c), "campaign", v.Campaign.ID)
 		return
 	}
-	ev := engine.Incoming{ID: "scan-" + rand.Text(), Campaign: v.Campaign.ID, Type: "scan", User: visitor, Code: v.Code}
+	ev := engine.Incoming{ID: kind + "-" + rand.Text(), Campaign: v.Campaign.ID, Type: kind, User: visitor, Code: v.Code}
 	if src := c.QueryParam("src"); src != "" {
 		ev.Data, _ = json.Marshal(map[string]string{"source": clip(src, 64)})
 	}
@@ -136,8 +146,14 @@ func (s *server) openCampaign(c echo.Context) (view, error) {
 
 // showCampaign is the invitation, or how the campaign stands when nobody can join.
 func (s *server) showCampaign(c echo.Context, status int, v view) error {
-	v.Own = s.ownCode(c, v.Campaign.ID)
-	v.State = stateOf(v, time.Now())
+	own, err := s.ownOn(c, v.Campaign)
+	if err != nil {
+		return err
+	}
+	v.Own, v.State = own, stateOf(v, time.Now())
+	v.WeChat = inWeChat(c)
+	v.Follow = v.State == "elsewhere" && v.Code != "" && v.Own == ""
+	v.Words = v.Definition.Join.Keywords
 	return s.render(c, status, "campaign", v)
 }
 

@@ -50,7 +50,7 @@ func (s *server) poster(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	return s.picture(c, "image/"+format, etag, func(ctx context.Context, dst []byte) ([]byte, error) {
+	return s.picture(c, "image/"+format, "public, max-age=60", etag, func(ctx context.Context, dst []byte) ([]byte, error) {
 		leave, err := s.renders.enter(ctx)
 		if err != nil {
 			return dst, err
@@ -78,7 +78,7 @@ func (s *server) qr(c echo.Context) error {
 	if !ok {
 		return s.guessed(c, noPicture)
 	}
-	link, _, err := s.engine.CodeLink(c.Request().Context(), known)
+	link, until, err := s.engine.CodeLink(c.Request().Context(), known)
 	if fault.KindOf(err) == fault.NotFound {
 		return s.guessed(c, err)
 	}
@@ -90,7 +90,11 @@ func (s *server) qr(c echo.Context) error {
 	if ending == "svg" {
 		mime = "image/svg+xml"
 	}
-	return s.picture(c, mime, hex.EncodeToString(sum[:16]), func(_ context.Context, dst []byte) ([]byte, error) {
+	keep := "public, max-age=60"
+	if !until.IsZero() { // a code that runs out is a fresh one each time
+		keep = "no-store"
+	}
+	return s.picture(c, mime, keep, hex.EncodeToString(sum[:16]), func(_ context.Context, dst []byte) ([]byte, error) {
 		into := bytes.NewBuffer(dst)
 		if ending == "svg" {
 			err := poster.QRSVG(into, link)
@@ -103,10 +107,10 @@ func (s *server) qr(c echo.Context) error {
 
 // picture sends a picture or a part of it, or says that the one the caller has is still the same. sum names the
 // picture's bytes: everything that goes into it. Only who is sent some of it has it drawn, so HEAD tells no length.
-func (s *server) picture(c echo.Context, mime, sum string, draw func(context.Context, []byte) ([]byte, error)) error {
+func (s *server) picture(c echo.Context, mime, keep, sum string, draw func(context.Context, []byte) ([]byte, error)) error {
 	r, head, etag := c.Request(), c.Response().Header(), `"`+sum+`"`
 	head.Set("ETag", etag)
-	head.Set(echo.HeaderCacheControl, "public, max-age=60")
+	head.Set(echo.HeaderCacheControl, keep)
 	head.Set("Accept-Ranges", "bytes")
 	if matches(r.Header.Get("If-None-Match"), etag) {
 		return c.NoContent(http.StatusNotModified)

@@ -25,6 +25,7 @@ const (
 	codesBody    = 8 * mib
 	assetBody    = 10 * mib
 	formBody     = 16 * kib
+	callbackBody = 64 * kib
 )
 
 // routes is the whole surface on one page. The OpenAPI document says the same, and a test holds them together.
@@ -94,6 +95,12 @@ func (s *server) routes() []route {
 		{GET, "/p/{code}.{format}", anyone, false, 0, "v", s.poster},
 		{GET, "/q/{code}.{format}", anyone, false, 0, "size", s.qr},
 
+		// what WeChat calls, and where people sign in with it
+		{GET, callbackPath, anyone, false, 0, "signature timestamp nonce echostr", s.callback},
+		{POST, callbackPath, anyone, false, callbackBody, "signature timestamp nonce encrypt_type msg_signature openid", s.callback},
+		{GET, "/wechat/{channel}/enter", anyone, false, 0, "to ask", s.enter},
+		{GET, "/wechat/{channel}/back", anyone, false, 0, "to ask code state", s.back},
+
 		// what operations and developers read
 		{GET, "/healthz", anyone, false, 0, "", s.healthy},
 		{GET, "/readyz", anyone, false, 0, "", s.ready},
@@ -113,7 +120,7 @@ func (r route) pattern() string {
 
 // page says whether the route answers a visitor with a page about something that is stored.
 func (r route) page() bool {
-	return r.who == anyone && strings.Contains(r.path, "{") && !strings.HasSuffix(r.path, "{format}")
+	return r.who == anyone && strings.Contains(r.path, "{") && !strings.HasSuffix(r.path, "{format}") && r.path != callbackPath
 }
 
 // gate bounds the calls under way of a route's kind: those with a key, and those of visitors that ask the database. What
@@ -131,6 +138,9 @@ func (s *server) gate(r route) *gate {
 // guard is the way into a route: the key, the parameters and the body's size before anything is read, and a place
 // among the calls under way once all of it is. Until then a caller takes from their own share alone.
 func (s *server) guard(r route) echo.HandlerFunc {
+	if r.path == callbackPath { // its signature comes before its body
+		return r.do
+	}
 	do := r.do
 	if r.once {
 		do = s.once(do)

@@ -22,7 +22,11 @@ func (s *server) asSharer(do func(c echo.Context, v view) error) echo.HandlerFun
 		id := param(c, "campaign")
 		own := s.ownCode(c, id)
 		if own == "" {
-			return c.Redirect(http.StatusSeeOther, "/c/"+url.PathEscape(id))
+			var done bool
+			var err error
+			if own, done, err = s.signedIn(c, id); done || err != nil {
+				return err
+			}
 		}
 		visit, err := s.engine.Visit(c.Request().Context(), own)
 		if err != nil {
@@ -31,10 +35,32 @@ func (s *server) asSharer(do func(c echo.Context, v view) error) echo.HandlerFun
 		v := view{
 			Campaign: visit.Campaign, Definition: visit.Definition, Code: own, Own: own, Nickname: visit.Nickname, Me: visit.Participant,
 		}
-		v.State = stateOf(v, time.Now())
+		if v.State = stateOf(v, time.Now()); v.State == "elsewhere" {
+			v.State = "" // it takes people in, there
+		}
+		v.WeChat = v.Campaign.Channel != engine.WebChannel && s.wechat != nil && inWeChat(c)
 		c.Response().Header().Set(echo.HeaderCacheControl, "private, no-store")
 		return do(c, v)
 	}
+}
+
+// signedIn is the code of a visitor whom no cookie of the campaign's own names: who they are on its channel. Everybody
+// else is sent to where they can sign in or join, and done is true.
+func (s *server) signedIn(c echo.Context, id string) (own string, done bool, err error) {
+	v, err := s.engine.Campaign(c.Request().Context(), id)
+	if fault.KindOf(err) == fault.NotFound {
+		return "", true, s.guessed(c, err)
+	}
+	if err != nil {
+		return "", true, err
+	}
+	if v.Channel != engine.WebChannel && s.userOn(c, v.Channel) == "" {
+		return "", true, s.entrance(c, v)
+	}
+	if own, err = s.ownOn(c, v); err == nil && own == "" {
+		return "", true, c.Redirect(http.StatusSeeOther, "/c/"+url.PathEscape(id))
+	}
+	return own, false, err
 }
 
 // ownPage is a participant's own page: poster, link, progress, rewards, friends.
@@ -47,6 +73,7 @@ func (s *server) ownPage(c echo.Context, v view) error {
 	if v.Friends, err = s.engine.Friends(ctx, v.Campaign.ID, v.Own); err != nil {
 		return err
 	}
+	v.Share = s.shareCard(c, v)
 	return s.render(c, http.StatusOK, "me", v)
 }
 

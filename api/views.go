@@ -20,7 +20,7 @@ import (
 	"kfactor/internal/fault"
 )
 
-//go:embed console/*.html console/style.css
+//go:embed console/*.html
 var consoleFiles embed.FS
 
 //go:embed console/style.css
@@ -48,6 +48,15 @@ type view struct {
 	Parcel     parcel
 
 	Title, Message string // of a message
+	Onward         string // a page of ours that it leads to, "" for none
+	OnwardText     string
+
+	Follow  bool          // whoever is shown the code's page follows by the code on it
+	WeChat  bool          // the page is opened in WeChat, on a campaign there
+	Words   []string      // that people may say to the account to join
+	Picture template.HTML // a QR code drawn into the page
+	Share   *share        // the card that WeChat shows of the page; nil for none
+	Script  template.JS
 }
 
 // boardLine is one line of the ranking.
@@ -246,10 +255,20 @@ func languageOf(c echo.Context) string {
 }
 
 // styleHash lets the one style sheet of the pages through the content policy.
-var styleHash = func() string {
-	sum := sha256.Sum256([]byte(styleSheet))
+var styleHash = hashOf(styleSheet)
+
+func hashOf(text string) string {
+	sum := sha256.Sum256([]byte(text))
 	return base64.StdEncoding.EncodeToString(sum[:])
-}()
+}
+
+// shareScript is the one script of the pages: it tells WeChat what card to show of the page.
+//
+//go:embed console/share.js
+var shareScript string
+
+// weChatScripts is where WeChat keeps the script that shareScript calls.
+const weChatScripts = "https://res.wx.qq.com"
 
 const pageKey = "kfactor.page"
 
@@ -261,13 +280,18 @@ func (s *server) render(c echo.Context, status int, name string, v view) error {
 	v.Lang = languageOf(c)
 	v.W = words[v.Lang]
 	v.CSS = template.CSS(styleSheet)
+	v.Script = template.JS(shareScript)
 	var b bytes.Buffer
 	if err := s.pages.ExecuteTemplate(&b, name, v); err != nil {
 		return err
 	}
 	head := c.Response().Header()
+	scripts := ""
+	if v.Share != nil {
+		scripts = "script-src 'sha256-" + hashOf(shareScript) + "' " + weChatScripts + "; "
+	}
 	head.Set(echo.HeaderContentSecurityPolicy, "default-src 'none'; img-src 'self'; style-src 'sha256-"+styleHash+
-		"'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
+		"'; "+scripts+"form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
 	head.Set("Content-Language", v.Lang)
 	head.Add(echo.HeaderVary, "Accept-Language")
 	if head.Get(echo.HeaderCacheControl) == "" {

@@ -1,0 +1,3 @@
+(function(){var s=document.getElementById("share");if(!s||!window.wx)return;var d=s.dataset;
+wx.config({debug:false,appId:d.app,timestamp:+d.at,nonceStr:d.nonce,signature:d.signature,jsApiList:["updateAppMessageShareData","updateTimelineShareData"]});
+wx.ready(function(){var c={title:d.title,desc:d.about,link:d.link,imgUrl:"",success:function(){}};wx.updateAppMessageShareData(c);wx.updateTimelineShareData(c)})})()
