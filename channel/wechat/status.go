@@ -32,6 +32,7 @@ type AccountStatus struct {
 	TokenExpiresAt *time.Time    `json:"token_expires_at,omitempty"`
 	Fans           int64         `json:"fans"`
 	Followers      int64         `json:"followers"`
+	Codes          int64         `json:"codes"`          // made and kept; those that ran out are replaced
 	Setup          int           `json:"setup_revision"` // 0 for none
 	Quotas         []QuotaStatus `json:"quotas"`
 }
@@ -107,6 +108,9 @@ func (s *station) tell(ctx context.Context, v *AccountStatus) error {
 		return err
 	}
 	v.Fans, v.Followers = counts.Fans, counts.Followers
+	if err := db.Model(&code{}).Where("channel = ?", s.name).Count(&v.Codes).Error; err != nil {
+		return err
+	}
 	if _, v.Setup, err = s.accounts.setup(ctx, s.name); err != nil {
 		return err
 	}

@@ -8,12 +8,15 @@ import (
 	"log/slog"
 	"net/netip"
 	"os"
+	"time"
 
 	"github.com/mattn/go-isatty"
 	"gorm.io/gorm"
 
+	"kfactor/channel/wechat"
 	"kfactor/engine"
 	"kfactor/internal/database"
+	"kfactor/internal/fetch"
 	"kfactor/internal/queue"
 	"kfactor/internal/settings"
 	"kfactor/internal/telemetry"
@@ -26,8 +29,10 @@ type house struct {
 	queue   *queue.Queue // nil in commands that do one thing
 	metrics *telemetry.Metrics
 	engine  *engine.Engine
-	secret  []byte
-	proxies []netip.Prefix // whose word about addresses is believed
+	// channels are the accounts beside the web; nil where none is configured.
+	channels *wechat.Channels
+	secret   []byte
+	proxies  []netip.Prefix // whose word about addresses is believed
 }
 
 // whenBehind is what to do about a schema that is not up to date.
@@ -59,9 +64,19 @@ func openDatabase(ctx context.Context, s settings.Settings, behind whenBehind) (
 	return db, nil
 }
 
+// surroundings are what a house stands in: the real world where nothing else is said.
+type surroundings struct {
+	now     func() time.Time // nil: time.Now
+	avatars *fetch.Fetcher   // nil: one that reaches public addresses only
+}
+
 // openHouse opens everything a server needs, link being the address that goes into codes. Without a queue the engine
 // applies what it is asked to and leaves the rest to a running server.
-func openHouse(ctx context.Context, s settings.Settings, link string, log *slog.Logger, behind whenBehind, withQueue bool) (_ *house, err error) {
+func openHouse(ctx context.Context, s settings.Settings, link string, log *slog.Logger, behind whenBehind, withQueue bool) (*house, error) {
+	return openHouseIn(ctx, surroundings{}, s, link, log, behind, withQueue)
+}
+
+func openHouseIn(ctx context.Context, around surroundings, s settings.Settings, link string, log *slog.Logger, behind whenBehind, withQueue bool) (_ *house, err error) {
 	slog.SetDefault(log) // for what knows no other log
 	h := &house{metrics: telemetry.New(), proxies: s.TrustedProxies}
 	defer func() {
@@ -80,11 +95,37 @@ func openHouse(ctx context.Context, s settings.Settings, link string, log *slog.
 			return nil, fmt.Errorf("KFACTOR_REDIS_URL: %w", err)
 		}
 	}
-	h.engine, err = engine.New(engine.Config{
+	c := engine.Config{
 		DB: h.db, Queue: h.queue, Metrics: h.metrics, Log: log,
-		Secret: h.secret, DataDir: s.DataDir, PublicURL: link,
+		Secret: h.secret, DataDir: s.DataDir, PublicURL: link, Now: around.now, Avatars: around.avatars,
+	}
+	if len(s.Channels) == 0 {
+		h.engine, err = engine.New(c)
+		return h, err
+	}
+	return h, h.openChannels(ctx, c, s.Channels)
+}
+
+// openChannels opens the engine with its channels: codes come from the accounts, which need the engine to answer and
+// to send.
+func (h *house) openChannels(ctx context.Context, c engine.Config, configured map[string]settings.Channel) error {
+	accounts, err := wechat.Open(wechat.Config{
+		DB: h.db, Secret: h.secret, Accounts: configured, PublicURL: c.PublicURL, Now: c.Now, Log: c.Log, Metrics: h.metrics,
 	})
-	return h, err
+	if err != nil {
+		return err
+	}
+	if c.Channels, err = accounts.Channels(ctx); err != nil {
+		return err
+	}
+	c.Deliver = func(ctx context.Context, channel string) (more bool, err error) {
+		return h.channels.Deliver(ctx, channel)
+	}
+	if h.engine, err = engine.New(c); err != nil {
+		return err
+	}
+	h.channels = accounts.Serve(h.engine)
+	return nil
 }
 
 // close ends what is open, the engine's intake first: what it has accepted is still written.
@@ -104,6 +145,11 @@ func (h *house) close() error {
 
 // withEngine is the work of a command that needs the engine once, beside a server that may be running.
 func (a *app) withEngine(work func(ctx context.Context, e *engine.Engine, args []string) error) func(context.Context, []string) error {
+	return a.withHouse(func(ctx context.Context, h *house, args []string) error { return work(ctx, h.engine, args) })
+}
+
+// withHouse is the work of a command that needs more than the engine.
+func (a *app) withHouse(work func(ctx context.Context, h *house, args []string) error) func(context.Context, []string) error {
 	return func(ctx context.Context, args []string) (err error) {
 		log := a.logger()
 		if a.settings.Log == "info" {
@@ -114,7 +160,7 @@ func (a *app) withEngine(work func(ctx context.Context, e *engine.Engine, args [
 			return err
 		}
 		defer func() { err = errors.Join(err, h.close()) }()
-		return work(ctx, h.engine, args)
+		return work(ctx, h, args)
 	}
 }
 

@@ -94,7 +94,7 @@ func (a *app) root() *cobra.Command {
 		"Every user gets a personal QR code on a share poster; scans, follows and purchases come back as events;\n"+
 			"tasks and tiers are credited, rewards granted within stock and budget, and the ledger balances.",
 		a.demoCommand(), a.serveCommand(), a.migrateCommand(), a.campaignCommand(), a.posterCommand(), a.ledgerCommand(),
-		a.explainCommand(), a.verifyCommand(), a.keyCommand(), a.healthcheckCommand(), a.versionCommand())
+		a.explainCommand(), a.verifyCommand(), a.channelCommand(), a.keyCommand(), a.healthcheckCommand(), a.versionCommand())
 	root.Example = "  kfactor demo\n  kfactor serve"
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.Version = versionLine()

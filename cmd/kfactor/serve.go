@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -191,7 +192,7 @@ func (s *server) door(surface http.Handler, wholeAPI bool) http.Handler {
 // run serves on the listener and, where it is to, works for the queue, until ctx ends or one of the two fails. Then
 // it tells load balancers, answers what is under way, writes what is under way, and returns.
 func (s *server) run(ctx context.Context, listener net.Listener, worker bool) error {
-	failed := make(chan error, 2)
+	failed := make(chan error, 3)
 	go func() {
 		if err := s.http.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			failed <- fmt.Errorf("serve: %w", err)
@@ -204,6 +205,15 @@ func (s *server) run(ctx context.Context, listener net.Listener, worker bool) er
 		defer close(worked)
 		if !worker {
 			return
+		}
+		var all sync.WaitGroup
+		defer all.Wait()
+		if s.house.channels != nil {
+			all.Go(func() {
+				if err := s.house.channels.Run(working); err != nil && working.Err() == nil {
+					failed <- fmt.Errorf("channels: %w", err)
+				}
+			})
 		}
 		if err := s.house.engine.Run(working); err != nil && working.Err() == nil {
 			failed <- fmt.Errorf("work: %w", err)
