@@ -119,6 +119,7 @@ func (t *Twin) routes() {
 	t.mux.HandleFunc("GET /connect/oauth2/authorize", t.authorize)
 	t.mux.HandleFunc("POST /connect/oauth2/confirm", t.confirm)
 	t.mux.HandleFunc("GET /mmopen/vi_32/{name}/{size}", t.showAvatar)
+	t.payRoutes()
 	t.control()
 }
 

@@ -37,6 +37,7 @@ func (t *Twin) control() {
 		"GET /_twin/fans/{openid}/chat":        t.getChat,
 		"GET /_twin/fans/{openid}/browser":     t.browse,
 		"POST /_twin/fans/{openid}/{verb}":     t.act,
+		"GET /_twin/merchant":                  t.getKeys,
 		"GET /_twin/bills":                     t.listBills,
 		"POST /_twin/bills/{number}/{outcome}": t.endBill,
 	}
@@ -259,22 +260,23 @@ type FanState struct {
 	Name      string    `json:"name"`
 	Following bool      `json:"following"`
 	Since     time.Time `json:"since,omitzero"`
-	Scene     string    `json:"scene,omitempty"`   // of the last follow
-	Looking   string    `json:"looking,omitempty"` // the scene of the profile page that is open
-	Typing    bool      `json:"typing,omitempty"`  // the account is shown typing
-	Messages  int64     `json:"messages"`          // ever shown
-	Allowed   int       `json:"allowed"`           // messages the account may still send
-	Until     time.Time `json:"until,omitzero"`    // and until when
+	Scene     string    `json:"scene,omitempty"`    // of the last follow
+	Looking   string    `json:"looking,omitempty"`  // the scene of the profile page that is open
+	Typing    bool      `json:"typing,omitempty"`   // the account is shown typing
+	Messages  int64     `json:"messages"`           // ever shown
+	Allowed   int       `json:"allowed"`            // messages the account may still send
+	Until     time.Time `json:"until,omitzero"`     // and until when
+	Received  int64     `json:"received,omitempty"` // cents of transfers
 }
 
 // State is how the fan stands to the account.
 func (f *Fan) State() FanState {
-	now := f.t.clock.Now()
+	now, received := f.t.clock.Now(), f.Received()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	s := FanState{
 		OpenID: f.OpenID, UnionID: f.UnionID, Name: f.Name, Following: f.follows, Since: f.since, Scene: f.scene,
-		Typing: now.Before(f.typing), Messages: f.shown,
+		Typing: now.Before(f.typing), Messages: f.shown, Received: received,
 	}
 	if f.looking != nil {
 		s.Looking = f.looking.scene

@@ -1,6 +1,7 @@
 package twin
 
 import (
+	"encoding/json"
 	"time"
 )
 
@@ -61,8 +62,8 @@ type mediaBody struct {
 type text string
 
 func (t *text) UnmarshalJSON(b []byte) error {
-	if len(b) > 1 && b[0] == '"' {
-		b = b[1 : len(b)-1]
+	if len(b) > 0 && b[0] == '"' {
+		return json.Unmarshal(b, (*string)(t))
 	}
 	*t = text(b)
 	return nil

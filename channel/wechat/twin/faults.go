@@ -23,9 +23,9 @@ const (
 
 // Fault is a failure on demand.
 type Fault struct {
-	Path    string        `json:"path"`            // of the API; "*" for all of them
+	Path    string        `json:"path"`            // of the API, "*" for all; the transfers share the path that makes them
 	Failure Failure       `json:"failure"`         // refuse when empty
-	Code    int           `json:"code,omitempty"`  // of refuse: errcode
+	Code    int           `json:"code,omitempty"`  // of refuse: errcode; for transfers a status
 	Delay   time.Duration `json:"delay,omitempty"` // of slow, in nanoseconds
 	After   int           `json:"after,omitempty"` // calls that pass first
 	Times   int           `json:"times,omitempty"` // calls that suffer; 0: all until cleared
@@ -61,7 +61,7 @@ func (t *Twin) Inject(f Fault) error {
 	default:
 		return errors.New("twin: failure is one of refuse, hang, slow, cut, garbage and lost")
 	}
-	if _, known := t.apis[f.Path]; !known && f.Path != "*" {
+	if _, known := t.apis[f.Path]; !known && f.Path != "*" && f.Path != billsPath {
 		return errors.New("twin: path is * or the path of a call that the twin serves")
 	}
 	t.faults.mu.Lock()

@@ -59,7 +59,7 @@ func (t *Twin) pushLater(p *push) {
 
 // background runs work that Close waits for, a bounded number at a time.
 func (t *Twin) background(work func()) {
-	t.later.Go(func() {
+	t.spawn(func() {
 		select {
 		case t.slots <- struct{}{}:
 			defer func() { <-t.slots }()

@@ -135,6 +135,9 @@ func (t *Twin) Statistics() Statistics {
 		one.Limit, one.Used, _ = a.quota.state(now)
 		s.APIs[path] = one
 	}
+	t.pay.count.mu.Lock()
+	defer t.pay.count.mu.Unlock()
+	s.APIs[billsPath] = APIStatistics{Calls: t.pay.count.calls, Refused: t.pay.count.refused, Codes: maps.Clone(t.pay.count.codes)}
 	return s
 }
 

@@ -46,7 +46,7 @@ type Config struct {
 	PushGap         time.Duration // between the starts of two deliveries, in real time; PushTimeout when 0
 	FreshNonces     bool          // repeats carry a new time stamp and nonce; otherwise they are the same to the byte
 	SeparateWindows bool          // allowances stand side by side; otherwise a new trigger raises the one there is
-	Ledger          Merchant      // what the pay paths stand on; they answer NO_AUTH when it has no number
+	Merchant        Merchant
 
 	MaxFans       int              // that the control routes let in; 20,000 when 0
 	MaxMessages   int              // kept of each chat; 200 when 0
@@ -80,10 +80,13 @@ type Twin struct {
 	grants   grants
 	clears   clears
 	requests requests
+	pay      counter
 
 	outgoing *http.Client
 	running  context.Context // ends with Close
 	stop     context.CancelFunc
+	laterMu  sync.Mutex // guards closed, and later against starting after Close
+	closed   bool
 	later    sync.WaitGroup // pushes nobody waits for, and what waits for the clock
 	slots    chan struct{}  // bounds them
 }
@@ -131,6 +134,12 @@ func (t *Twin) fill() {
 	or(&c.Name, "kfactor")
 	or(&c.Token, t.ids.hex(24, "callback token"))
 	or(&c.AESKey, t.ids.hex(42, "aes key")+"A")
+	or(&c.Merchant.ID, "19"+nth(1e8 + t.ids.number("merchant")%9e8)[1:])
+	or(&c.Merchant.Serial, strings.ToUpper(t.ids.hex(40, "serial")))
+	or(&c.Merchant.APIv3Key, t.ids.hex(32, "apiv3"))
+	if c.Merchant.Largest <= 0 {
+		c.Merchant.Largest = 200_00
+	}
 	if c.Mode == "" {
 		c.Mode = Plain
 	}
@@ -159,9 +168,21 @@ func (t *Twin) fill() {
 
 // Close ends the pushes that are still under way and waits for them.
 func (t *Twin) Close() {
+	t.laterMu.Lock()
+	t.closed = true
+	t.laterMu.Unlock()
 	t.stop()
 	t.later.Wait()
 	t.outgoing.CloseIdleConnections()
+}
+
+// spawn runs work that Close waits for.
+func (t *Twin) spawn(work func()) {
+	t.laterMu.Lock()
+	defer t.laterMu.Unlock()
+	if !t.closed {
+		t.later.Go(work)
+	}
 }
 
 // Handler serves the platform's paths, the control routes and the pages.
