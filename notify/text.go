@@ -38,6 +38,12 @@ var figures = map[string]bool{"count": true, "remaining": true, "coupon": true}
 // the punctuation around it, a figure with its part of the sentence. Values are cut, freed from control characters and
 // not read again. The text has at most MaxText characters; it is empty where nothing is left to say.
 func Fill(template string, values map[string]string) string {
+	template = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) && r != '\n' {
+			return -1
+		}
+		return r
+	}, strings.ToValidUTF8(template, ""))
 	var said strings.Builder
 	end := "" // of the part before
 	for _, p := range parts(template) {
@@ -103,7 +109,8 @@ func separators(text string) int {
 	for i, r := range text {
 		next, _ := utf8.DecodeRuneInString(text[i+utf8.RuneLen(r):])
 		// These also stand inside addresses and numbers.
-		inside := (r == '.' || r == '?' || r == ',') && (next == '/' || next < utf8.RuneSelf && (unicode.IsLetter(next) || unicode.IsDigit(next)))
+		digit := next >= '0' && next <= '9'
+		inside := r == ',' && digit || (r == '.' || r == '?') && (digit || next == '/' || next < utf8.RuneSelf && unicode.IsLetter(next))
 		switch {
 		case (strings.ContainsRune(commas+stops, r) || r == '.' || r == '?') && !inside, n > 0 && r == ' ':
 			n = i + utf8.RuneLen(r)
@@ -145,7 +152,7 @@ func (p part) fill(values map[string]string) (string, bool) {
 		bare = emptied.ReplaceAllString(bare, gap)
 	}
 	bare = spaced.ReplaceAllString(bare, " ")
-	bare = strings.Trim(strings.ReplaceAll(bare, gap, ""), " ::-—·|")
+	bare = strings.TrimLeft(strings.Trim(strings.ReplaceAll(bare, gap, ""), " ::-—·|"), ",.")
 	if !strings.ContainsFunc(bare, func(r rune) bool {
 		return unicode.IsLetter(r) || unicode.IsDigit(r) || r > 0x2000 && unicode.IsSymbol(r)
 	}) {
@@ -154,7 +161,7 @@ func (p part) fill(values map[string]string) (string, bool) {
 	return part{text: bare}.put(values), true
 }
 
-// gap stands where a value is missing; no template holds one, for control characters are refused there.
+// gap stands where a value is missing; by now no template holds one.
 const gap = "\x00"
 
 var (
