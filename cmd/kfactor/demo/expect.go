@@ -28,6 +28,8 @@ type standing struct {
 type expectation struct {
 	participants int64
 	credited     int // friends who count, at the end
+	came         int // friends who counted at some time
+	followers    int64
 	fans         map[int]standing
 	funnel       map[string]Stage
 	rewards      map[string]shelf
@@ -40,11 +42,12 @@ func (s Story) expect() expectation {
 	came := map[int]int{}   // friends who counted at some time
 	stayed := map[int]int{} // friends who count at the end
 	for _, f := range s.fans {
-		if f.looks || f.known || f.inviter == nobody {
+		if !f.counts() {
 			continue
 		}
 		came[f.inviter]++
-		if !f.leaves || f.returns {
+		x.came++
+		if !f.away() {
 			stayed[f.inviter]++
 			x.credited++
 		}
@@ -58,30 +61,31 @@ func (s Story) expect() expectation {
 	}
 	var bronze, silver, gold, welcomed int64
 	for _, f := range s.fans {
-		did("scan", many(f.inviter != nobody)+many(f.second != nobody))
+		x.followers += many(f.before == follower && f.looks || f.joins() && !f.away())
 		if f.looks {
-			continue
+			continue // the platform tells nobody who looked at the account's page
 		}
 		x.participants++
-		did("subscribe", 1+many(f.known)+many(f.second != nobody)+many(f.ownCode)+many(f.returns))
-		did("bind", many(f.binds))
+		did("scan", many(f.inviter != nobody)+many(f.second != nobody)+many(f.ownCode))
+		did("subscribe", many(f.before != follower)+many(f.returns))
+		did("bind", many(f.member()))
 		did("purchase", many(f.order > 0))
-		friends := came[f.number]
 		is := standing{
 			tasks: map[string]int{
-				"invite": stayed[f.number], "bind": int(many(f.binds)), "order": int(many(f.order >= goldOrder && !f.refunds)),
+				"invite": stayed[f.number], "bind": int(many(f.member())), "order": int(many(f.order >= goldOrder && !f.refunds)),
 			},
+			// Friends come before any of them leaves; members and customers they become when all who leave have left.
 			tiers: map[string]bool{
-				"铜牌": friends >= bronzeFriends,
-				"银牌": friends >= silverFriends && f.binds,
-				"金牌": friends >= goldFriends && f.binds && f.order >= goldOrder,
+				"铜牌": came[f.number] >= bronzeFriends,
+				"银牌": stayed[f.number] >= silverFriends && f.member(),
+				"金牌": stayed[f.number] >= goldFriends && f.member() && f.order >= goldOrder,
 			},
 		}
 		x.fans[f.number] = is
 		bronze += many(is.tiers["铜牌"])
 		silver += many(is.tiers["银牌"])
 		gold += many(is.tiers["金牌"])
-		welcomed += many(f.inviter != nobody && !f.known)
+		welcomed += many(f.counts())
 	}
 	for stage, n := range stages {
 		x.funnel[stage] = Stage{Stage: stage, Events: n[0], Users: n[1]}

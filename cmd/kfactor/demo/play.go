@@ -3,83 +3,140 @@ package demo
 import (
 	"context"
 	_ "embed"
-	"encoding/json"
+	"errors"
 	"fmt"
-	"io"
 	"net/http"
-	"net/http/cookiejar"
 	"runtime"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
+	"kfactor/channel/wechat/twin"
 	"kfactor/cmd/kfactor/remote"
-	"kfactor/engine"
 )
 
-// The sample campaign and the file it names.
+// The sample campaign, the file it names, and what its account says by itself.
 var (
 	//go:embed campaign.yaml
 	campaignFile []byte
 	//go:embed autumn.jpg
 	background []byte
+
+	//go:embed channels.yaml
+	ChannelsFile []byte
 )
 
-// CampaignID is the sample campaign's.
-const CampaignID = "autumn-share"
+const (
+	CampaignID   = "autumn-share" // the sample campaign's
+	Channel      = "main"         // the account's
+	ChannelsName = "channels.yaml"
+)
+
+// Notices are the notices that the account of channels.yaml sends.
+var Notices = []twin.Template{{ID: noticeID, Title: "奖励到账提醒", Content: "奖励说明：{{thing1.DATA}}\n到账时间：{{time2.DATA}}"}}
+
+const noticeID = "autumn-share-reward-notice-0000000000000000"
 
 const (
 	campaignPath   = "/v1/campaigns/" + CampaignID
 	backgroundName = "autumn.jpg"
-	phone          = "Mozilla/5.0 (Linux; Android 15; Pixel 9) AppleWebKit/537.36 Chrome/140 Mobile Safari/537.36 MicroMessenger/8.0.60"
 	callTime       = 30 * time.Second
-	mostPicture    = 10 << 20 // bytes
 )
+
+// House is what a play is played in.
+type House struct {
+	Address  string // of the server, without a slash at the end
+	OwnerKey string // may do all
+	ShopKey  string // may only bring people and events
+	Twin     *twin.Twin
+}
 
 // Play is a story on its way against a server.
 type Play struct {
-	story  Story
-	team   *remote.Server // with a key that may do all
-	shop   *remote.Server // with a key that may only bring people and events
-	phones http.RoundTripper
+	story   Story
+	address string
+	team    *remote.Server
+	shop    *remote.Server
+	twin    *twin.Twin
+	begins  time.Time // by the twin's clock: midnight of the first day
+	day     int       // from 0
 
-	joined []engine.ParticipantView // by fan; each fan writes its own place, others read it in later generations
-	jars   []http.CookieJar         // by fan
-	first  atomic.Pointer[engine.ParticipantView]
+	people  []*twin.Fan // by fan
+	numbers map[string]int
+	journal journal
 
-	Done     atomic.Int64 // fans who have done what they came for
-	Pictures atomic.Int64 // posters that were fetched and read
-	Events   atomic.Int64 // events that were sent, repetitions not counted
+	mu   sync.Mutex
+	seen map[string]string // by user: the code that they followed through, as it was read from a friend's poster
+
+	first atomic.Pointer[twin.Fan] // somebody whose poster can be seen
+
+	Joined   atomic.Int64 // fans who have their poster
+	Pictures atomic.Int64 // posters that were looked at and read
+	Pages    atomic.Int64 // of their own that fans opened
+	Today    atomic.Int64 // the day that is being played, Unix seconds
 }
 
-// New is a play of the story on the server at the address. The owner's key may do all, the ingest key only bring
-// people and events.
-func New(s Story, address, ownerKey, ingestKey string) (*Play, error) {
-	transport := &http.Transport{MaxIdleConnsPerHost: 64, IdleConnTimeout: time.Minute}
-	client := &http.Client{Transport: transport, Timeout: callTime}
-	team, err := remote.New(address, ownerKey, client)
+// New is a play of the story in a house. The twin's clock is stopped and set so that the story ends today.
+func New(s Story, h House) (*Play, error) {
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64, IdleConnTimeout: time.Minute}, Timeout: callTime}
+	team, err := remote.New(h.Address, h.OwnerKey, client)
 	if err != nil {
 		return nil, err
 	}
-	shop, err := remote.New(address, ingestKey, client)
+	shop, err := remote.New(h.Address, h.ShopKey, client)
 	if err != nil {
 		return nil, err
 	}
 	p := &Play{
-		story: s, team: team, shop: shop, phones: transport,
-		joined: make([]engine.ParticipantView, len(s.fans)), jars: make([]http.CookieJar, len(s.fans)),
+		story: s, address: h.Address, team: team, shop: shop, twin: h.Twin, people: make([]*twin.Fan, len(s.fans)), numbers: map[string]int{},
+		journal: journal{codes: map[string]string{}, credited: map[string]string{}}, seen: map[string]string{},
 	}
-	for i := range p.jars {
-		if p.jars[i], err = cookiejar.New(nil); err != nil {
-			return nil, err
-		}
+	y, m, d := time.Now().In(china).Date()
+	p.begins = time.Date(y, m, d-s.days()-1, 0, 0, 0, 0, china)
+	p.twin.Clock().Stop()
+	p.at(0, 9, 0)
+	for i, f := range s.fans {
+		p.people[i] = p.newcomer(f.name)
+		p.numbers[p.people[i].OpenID] = i
 	}
 	return p, nil
 }
 
-// Open puts the sample campaign on the server and launches it.
+var china = time.FixedZone("China", 8*60*60)
+
+// newcomer is somebody with a phone of their own, and so an address of their own.
+func (p *Play) newcomer(name string) *twin.Fan {
+	f := p.twin.AddFan(name)
+	n := len(p.numbers)
+	browser := f.Browser()
+	browser.Transport = &network{browser.Transport, fmt.Sprintf("10.%d.%d.%d", n>>16&0xff, n>>8&0xff, n&0xff)}
+	return f
+}
+
+// network lets a browser's calls come from an address of its own, as a proxy tells it.
+type network struct {
+	next    http.RoundTripper
+	address string
+}
+
+func (n *network) RoundTrip(r *http.Request) (*http.Response, error) {
+	sent := r.Clone(r.Context())
+	sent.Header.Set("X-Forwarded-For", n.address)
+	return n.next.RoundTrip(sent)
+}
+
+// at moves the clock to a time of the day that is being played.
+func (p *Play) at(day, hour, minute int) {
+	p.day = day
+	to := p.begins.AddDate(0, 0, day).Add(time.Duration(hour)*time.Hour + time.Duration(minute)*time.Minute)
+	p.twin.Clock().Set(to)
+	p.Today.Store(to.Unix())
+}
+
+// Open puts the sample campaign on the server and launches it. Some follow the account before that.
 func (p *Play) Open(ctx context.Context) error {
 	if _, err := p.team.CreateCampaign(ctx, campaignFile, "campaign.yaml", ""); err != nil {
 		return fmt.Errorf("create the campaign: %w", err)
@@ -95,39 +152,90 @@ func (p *Play) Open(ctx context.Context) error {
 	if err := p.team.Do(ctx, http.MethodPost, path, "text/csv", []byte(coupons.String()), nil); err != nil {
 		return fmt.Errorf("import coupon codes: %w", err)
 	}
+	if err := each(ctx, p.story.fans, p.knewBefore); err != nil {
+		return err
+	}
+	p.at(0, 12, 0)
+	if err := each(ctx, p.story.fans, p.leftBefore); err != nil {
+		return err
+	}
+	p.at(0, 18, 0)
 	if _, err := p.team.Turn(ctx, CampaignID, "launch", ""); err != nil {
 		return fmt.Errorf("launch: %w", err)
 	}
 	return nil
 }
 
-// Run lets the fans come, generation after generation. Within one they come as quickly as the server takes them, in
-// any order; between what must be first and what comes after it everybody waits, so that the end is always the same.
+// act is something that a fan may do.
+type act func(context.Context, fan) error
+
+// Run lets the fans live. Of a town one generation comes each day. Within one hour they act as quickly as the server
+// takes them, in any order; from hour to hour everybody waits for the server to come to rest, so that the end is always
+// the same.
 func (p *Play) Run(ctx context.Context) error {
-	for _, fans := range p.story.generations() {
-		for _, act := range []func(context.Context, fan) error{p.arrive, p.shopAround, p.leave, p.comeBack} {
-			if err := each(ctx, fans, act); err != nil {
-				return err
+	day := 0
+	for _, town := range p.story.towns {
+		var before []fan // the generation that invited today's
+		generations := generations(town)
+		for _, today := range append(generations, nil) {
+			day++
+			hours := []struct {
+				hour, minute int
+				who          []fan
+				does         act
+			}{
+				{9, 0, today, p.arrive},
+				{9, 30, today, p.greeted},
+				{10, 0, today, p.wander},
+				{11, 0, today, p.openPage},
+				{11, 30, today, p.renew},
+				{12, 0, today, p.renewed},
+				{14, 0, before, p.check},
+				{16, 0, today, p.leave},
+				{18, 0, today, p.comeBack},
+				{20, 0, before, p.ask},
+				{20, 30, before, p.talk},
+				{21, 0, before, p.goShopping},
 			}
+			for _, h := range hours {
+				if len(h.who) == 0 {
+					continue
+				}
+				p.at(day, h.hour, h.minute)
+				if err := each(ctx, h.who, h.does); err != nil {
+					return err
+				}
+				if err := p.rest(ctx); err != nil {
+					return err
+				}
+			}
+			before = today
+		}
+		p.at(day, 23, 0)
+		if err := each(ctx, town, p.refund); err != nil {
+			return err
+		}
+		if err := p.rest(ctx); err != nil {
+			return err
 		}
 	}
-	return each(ctx, p.story.fans, p.refund)
+	return nil
 }
 
-// First is somebody who has joined, nil before anybody has.
-func (p *Play) First() *engine.ParticipantView { return p.first.Load() }
+// First is somebody whose poster can be seen, nil before there is one.
+func (p *Play) First() *twin.Fan { return p.first.Load() }
 
 // each lets all fans act, some at the same time.
-func each(ctx context.Context, fans []fan, act func(context.Context, fan) error) error {
+func each(ctx context.Context, fans []fan, does act) error {
 	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(2 * runtime.GOMAXPROCS(0))
+	group.SetLimit(4 * runtime.GOMAXPROCS(0))
 	for _, f := range fans {
 		group.Go(func() error {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			if err := act(ctx, f); err != nil {
-				return fmt.Errorf("%s: %w", f.user(), err)
+			if err := does(ctx, f); err != nil {
+				return fmt.Errorf("fan %d: %w", f.number, err)
 			}
 			return nil
 		})
@@ -135,182 +243,4 @@ func each(ctx context.Context, fans []fan, act func(context.Context, fan) error)
 	return group.Wait()
 }
 
-// arrive is a fan's first visit: they scan a friend's poster, open what it links to, follow, join, and get a poster
-// of their own.
-func (p *Play) arrive(ctx context.Context, f fan) error {
-	defer p.Done.Add(1)
-	if f.known {
-		if err := p.tell(ctx, f, "subscribe", "before", "", nil); err != nil {
-			return err
-		}
-	}
-	code := ""
-	if f.inviter != nobody {
-		var err error
-		if code, err = p.scan(ctx, f, p.joined[f.inviter]); err != nil {
-			return err
-		}
-	}
-	if f.looks {
-		return nil
-	}
-	if err := p.tell(ctx, f, "subscribe", "first", code, nil); err != nil {
-		return err
-	}
-	if err := p.join(ctx, f, code); err != nil {
-		return err
-	}
-	if f.second != nobody {
-		code, err := p.scan(ctx, f, p.joined[f.second])
-		if err != nil {
-			return err
-		}
-		if err := p.tell(ctx, f, "subscribe", "second", code, nil); err != nil {
-			return err
-		}
-	}
-	if f.ownCode {
-		return p.tell(ctx, f, "subscribe", "own", p.joined[f.number].Code, nil)
-	}
-	return nil
-}
-
-func (p *Play) join(ctx context.Context, f fan, code string) error {
-	want := engine.Joining{User: f.user(), Nickname: f.nickname, InvitedBy: code}
-	var got engine.ParticipantView
-	if err := p.shop.Post(ctx, campaignPath+"/participants", want, &got); err != nil {
-		return fmt.Errorf("join: %w", err)
-	}
-	p.joined[f.number] = got
-	p.first.CompareAndSwap(nil, &got)
-	if !f.stutter {
-		return nil
-	}
-	var again engine.ParticipantView
-	if err := p.shop.Post(ctx, campaignPath+"/participants", want, &again); err != nil {
-		return fmt.Errorf("join again: %w", err)
-	}
-	if again.Code != got.Code {
-		return fmt.Errorf("joined twice and has two codes, %s and %s", got.Code, again.Code)
-	}
-	return nil
-}
-
-// shopAround is what a fan does once they follow.
-func (p *Play) shopAround(ctx context.Context, f fan) error {
-	if f.binds {
-		if err := p.tell(ctx, f, "bind", "", "", nil); err != nil {
-			return err
-		}
-	}
-	if f.order > 0 {
-		return p.tell(ctx, f, "purchase", "", "", f.payment())
-	}
-	return nil
-}
-
-func (p *Play) leave(ctx context.Context, f fan) error {
-	if !f.leaves {
-		return nil
-	}
-	return p.tell(ctx, f, "unsubscribe", "", "", nil)
-}
-
-func (p *Play) comeBack(ctx context.Context, f fan) error {
-	if !f.returns {
-		return nil
-	}
-	return p.tell(ctx, f, "subscribe", "again", "", nil)
-}
-
-func (p *Play) refund(ctx context.Context, f fan) error {
-	if !f.refunds {
-		return nil
-	}
-	return p.tell(ctx, f, "refund", "", "", f.payment())
-}
-
-func (f fan) payment() any {
-	return map[string]any{"amount": f.order, "currency": "CNY", "order": fmt.Sprintf("order-%04d", f.number)}
-}
-
-// scan is what a phone does with a friend's poster: it fetches the picture, reads the code in it and opens the link.
-// It gives the code that the link holds.
-func (p *Play) scan(ctx context.Context, f fan, friend engine.ParticipantView) (string, error) {
-	client := &http.Client{Transport: p.phones, Jar: p.jars[f.number], Timeout: callTime}
-	picture, err := fetch(ctx, client, friend.PosterURL)
-	if err != nil {
-		return "", fmt.Errorf("the poster of %s: %w", friend.Code, err)
-	}
-	link, err := readQR(picture)
-	if err != nil {
-		return "", fmt.Errorf("the poster of %s: %w", friend.Code, err)
-	}
-	p.Pictures.Add(1)
-	if link != friend.InviteURL {
-		return "", fmt.Errorf("the poster of %s holds %q instead of %q", friend.Code, link, friend.InviteURL)
-	}
-	if _, err := fetch(ctx, client, link); err != nil {
-		return "", fmt.Errorf("the page behind the poster of %s: %w", friend.Code, err)
-	}
-	return link[strings.LastIndexByte(link, '/')+1:], nil
-}
-
-// fetch reads what is at a URL, asking again while the server is too busy.
-func fetch(ctx context.Context, client *http.Client, url string) ([]byte, error) {
-	for try := 1; ; try++ {
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-		if err != nil {
-			return nil, err
-		}
-		req.Header.Set("User-Agent", phone)
-		answer, err := client.Do(req)
-		if err != nil {
-			return nil, err
-		}
-		body, err := io.ReadAll(io.LimitReader(answer.Body, mostPicture))
-		answer.Body.Close()
-		switch {
-		case err != nil:
-			return nil, err
-		case answer.StatusCode == http.StatusOK:
-			return body, nil
-		case answer.StatusCode != http.StatusServiceUnavailable || try == 5:
-			return nil, fmt.Errorf("%s answers %s", url, answer.Status)
-		}
-		select {
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		case <-time.After(time.Second):
-		}
-	}
-}
-
-// tell sends an event about a fan. Where everything is delivered twice, the second time must change nothing.
-func (p *Play) tell(ctx context.Context, f fan, kind, which, code string, data any) error {
-	ev := engine.Incoming{ID: strings.TrimSuffix(f.user()+"-"+kind+"-"+which, "-"), Campaign: CampaignID, Type: kind, User: f.user(), Code: code}
-	if data != nil {
-		var err error
-		if ev.Data, err = json.Marshal(data); err != nil {
-			return err
-		}
-	}
-	var first, second engine.Receipt
-	if err := p.shop.Post(ctx, "/v1/events", ev, &first); err != nil {
-		return fmt.Errorf("%s: %w", kind, err)
-	}
-	if first.Accepted != 1 {
-		return fmt.Errorf("%s was not accepted: %+v", kind, first)
-	}
-	p.Events.Add(1)
-	if !f.stutter {
-		return nil
-	}
-	if err := p.shop.Post(ctx, "/v1/events", ev, &second); err != nil {
-		return fmt.Errorf("%s again: %w", kind, err)
-	}
-	if second.Accepted != 0 || second.Duplicates != 1 {
-		return fmt.Errorf("%s was delivered twice and not noticed: %+v", kind, second)
-	}
-	return nil
-}
+var errNoPoster = errors.New("there is no poster in the chat")

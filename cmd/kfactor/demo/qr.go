@@ -19,6 +19,15 @@ func readQR(picture []byte) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("not a picture: %w", err)
 	}
+	if light := brightness(img); light != nil {
+		bitmap, err := gozxing.NewBinaryBitmap(gozxing.NewHybridBinarizer(light))
+		if err != nil {
+			return "", fmt.Errorf("not a picture: %w", err)
+		}
+		if result, err := qrcode.NewQRCodeReader().Decode(bitmap, nil); err == nil {
+			return result.GetText(), nil
+		}
+	}
 	bitmap, err := gozxing.NewBinaryBitmapFromImage(img)
 	if err != nil {
 		return "", fmt.Errorf("not a picture: %w", err)
@@ -35,4 +44,18 @@ func readQR(picture []byte) (string, error) {
 			return "", err
 		}
 	}
+}
+
+// brightness is a JPEG's own plane of it, which spares asking for the colour of every pixel; nil for other pictures.
+func brightness(img image.Image) gozxing.LuminanceSource {
+	p, ok := img.(*image.YCbCr)
+	if !ok {
+		return nil
+	}
+	r := p.Rect
+	light, err := gozxing.NewPlanarYUVLuminanceSource(p.Y[p.YOffset(r.Min.X, r.Min.Y):], p.YStride, r.Dy(), 0, 0, r.Dx(), r.Dy(), false)
+	if err != nil {
+		return nil
+	}
+	return light
 }
