@@ -34,7 +34,7 @@ type Definition struct {
 	Budget      *Budget  // nil: no limit
 	Limits      Limits
 	Funnel      []string          // event types, first stage first
-	Messages    map[string]string // by key: joined, credited, tier_reached, revoked
+	Messages    map[string]string // by key: joined, credited, tier_reached, revoked, welcome, delivered, rejected
 }
 
 // What the QR code on a poster holds. On the web both are the same.

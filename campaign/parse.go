@@ -59,7 +59,7 @@ var (
 	rewardKeys      = []string{"kind", "title", "unit_cost", "amount", "points", "stock", "review", "needs_address"}
 	budgetKeys      = []string{"currency", "limit", "on_exhausted"}
 	limitsKeys      = []string{"participants", "invites_per_inviter_per_hour"}
-	messageKeys     = []string{"joined", "credited", "tier_reached", "revoked"}
+	messageKeys     = []string{"joined", "credited", "tier_reached", "revoked", "welcome", "delivered", "rejected"}
 
 	defaultFunnel = []string{"expose", "scan", "subscribe", "bind", "purchase"}
 )

@@ -252,7 +252,7 @@ func TestProblems(t *testing.T) {
 		{"a stock beyond counting", `unit_cost: "10.00"`, `unit_cost: "9999999999999.00"`, `31:12: rewards.coupon.stock: the whole stock is worth more than can be counted; write a lower stock`},
 		{"a currency that is none", "currency: CNY", "currency: RMB¥", `38:20: budget.currency: "RMB¥" is not a currency; write three capitals, like CNY`},
 		{"a stage twice", "budget:", "funnel: [scan, bind, scan]\nbudget:", `38:22: funnel[2]: the stage "scan" stands twice; keep it once`},
-		{"an unknown message", "budget:", "messages: {welcome: hi}\nbudget:", `38:12: messages.welcome: there is no key "welcome" here; keys here are joined, credited, tier_reached, revoked`},
+		{"an unknown message", "budget:", "messages: {goodbye: hi}\nbudget:", `38:12: messages.goodbye: there is no key "goodbye" here; keys here are joined, credited, tier_reached, revoked, welcome, delivered, rejected`},
 		{"a condition that does not compile", "on: subscribe", "on: subscribe\n    when: data.amount >=", "17:24: tasks.invite.when: unexpected token EOF; finish it; put it in quotes where it holds a #, or YAML takes the rest for a comment"},
 		{"a condition over an unknown name", "on: subscribe", "on: subscribe\n    when: \"amount >= 9900\"", "17:12: tasks.invite.when: unknown name amount; write a condition over data, type and time that is true or false, like `data.amount >= 9900`"},
 		{"a condition that is no condition", "on: subscribe", "on: subscribe\n    when: len(type)", "17:11: tasks.invite.when: expected bool, but got int; write a condition over data, type and time that is true or false, like `data.amount >= 9900`"},
