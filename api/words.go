@@ -25,7 +25,7 @@ var words = map[string]map[string]string{
 		"elsewhere": "You can join this campaign by scanning the poster with WeChat.",
 		"or_say":    "Or say this to the account in WeChat:",
 
-		"follow":          "Follow and take part",
+		"follow":          "Follow us",
 		"follow_alt":      "The code to follow by",
 		"follow_by_press": "Press and hold the code to follow.",
 		"follow_by_scan":  "Scan the code with WeChat to follow.",
@@ -168,7 +168,7 @@ var words = map[string]map[string]string{
 		"elsewhere": "请用微信扫描海报参加这个活动。",
 		"or_say":    "也可以在公众号里发送:",
 
-		"follow":          "关注后参加",
+		"follow":          "关注我们",
 		"follow_alt":      "用于关注的二维码",
 		"follow_by_press": "长按识别关注。",
 		"follow_by_scan":  "请用微信扫码关注。",
