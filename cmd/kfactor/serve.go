@@ -142,7 +142,7 @@ type server struct {
 }
 
 func newServer(h *house, link string, log *slog.Logger, wholeAPI bool) (*server, error) {
-	surface, err := api.New(api.Config{Engine: h.engine, Metrics: h.metrics, Log: log, PublicURL: link, Secret: h.secret, TrustedProxies: h.proxies})
+	surface, err := api.New(api.Config{Engine: h.engine, Metrics: h.metrics, Log: log, PublicURL: link, Secret: h.secret, TrustedProxies: h.proxies, WeChat: h.channels})
 	if err != nil {
 		return nil, err
 	}
