@@ -51,7 +51,7 @@ func TestEdges(t *testing.T) {
 	all := packages(t)
 
 	t.Run("PureRoomsStandOnNothingThatTouchesTheWorld", func(t *testing.T) {
-		for _, name := range []string{"campaign", "reward", "reward/ledger", "funnel", "event", "engine/step", "poster"} {
+		for _, name := range []string{"campaign", "reward", "reward/ledger", "funnel", "event", "engine/step", "poster", "notify"} {
 			p, ok := all["kfactor/"+name]
 			if !ok {
 				t.Errorf("there is no room %s", name)
@@ -67,7 +67,7 @@ func TestEdges(t *testing.T) {
 	})
 
 	t.Run("SiblingsAreStrangers", func(t *testing.T) {
-		siblings := []string{"campaign", "reward", "funnel", "poster"}
+		siblings := []string{"campaign", "reward", "funnel", "notify", "poster"}
 		for path, p := range all {
 			for _, a := range siblings {
 				for _, b := range siblings {
@@ -85,7 +85,7 @@ func TestEdges(t *testing.T) {
 	})
 
 	t.Run("ImportsPointDown", func(t *testing.T) {
-		levels := [][]string{{"cmd"}, {"api"}, {"engine"}, {"campaign", "reward", "funnel", "poster"}, {"event"}, {"internal", "migrations"}}
+		levels := [][]string{{"cmd"}, {"api"}, {"engine"}, {"campaign", "reward", "funnel", "notify", "poster"}, {"event"}, {"internal", "migrations"}}
 		level := func(path string) int {
 			return slices.IndexFunc(levels, func(rooms []string) bool {
 				return slices.ContainsFunc(rooms, func(r string) bool { return room(path, r) })
