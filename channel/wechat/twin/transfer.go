@@ -231,7 +231,7 @@ type billAnswer struct {
 	Created time.Time `json:"create_time"`
 	State   string    `json:"state"`
 	Reason  string    `json:"fail_reason,omitempty"`
-	Package string    `json:"parcelinfo,omitempty"`
+	Package string    `json:"package_info,omitempty"`
 }
 
 func (b *bill) answer() billAnswer {
@@ -420,7 +420,7 @@ func (t *Twin) Bills() []Bill {
 	return list
 }
 
-// Collect lets the fan confirm a transfer with its parcelinfo, as the page that requestMerchantTransfer opens does.
+// Collect lets the fan confirm a transfer with its package_info, as the page that requestMerchantTransfer opens does.
 func (f *Fan) Collect(packageInfo string) error {
 	return f.t.conclude(func(b *bill) bool { return b.parcel == packageInfo && b.OpenID == f.OpenID }, Succeeded, "")
 }

@@ -54,6 +54,27 @@ type account struct {
 	pushes []string // their plain XML
 	raw    []*http.Request
 	reply  func(w http.ResponseWriter, plain string)
+	news   chan struct{} // closed and made anew with every push
+}
+
+// await waits for a push that fits, looking first at those there are.
+func (a *account) await(t testing.TB, ctx context.Context, fits func(plain string) bool) string {
+	t.Helper()
+	for {
+		a.mu.Lock()
+		news, got := a.news, append([]string(nil), a.pushes...)
+		a.mu.Unlock()
+		for _, p := range got {
+			if fits(p) {
+				return p
+			}
+		}
+		select {
+		case <-news:
+		case <-ctx.Done():
+			t.Fatalf("it was never pushed: %q", got)
+		}
+	}
 }
 
 func (a *account) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -85,6 +106,8 @@ func (a *account) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a.pushes = append(a.pushes, plain)
 	a.raw = append(a.raw, r)
 	reply := a.reply
+	close(a.news)
+	a.news = make(chan struct{})
 	a.mu.Unlock()
 	if reply == nil {
 		io.WriteString(w, "success")
@@ -119,7 +142,7 @@ func open(t testing.TB, cfg Config) *house {
 	tw := newTwin(t, cfg)
 	platform := httptest.NewServer(tw.Handler())
 	t.Cleanup(platform.Close)
-	acc := &account{tw: tw}
+	acc := &account{tw: tw, news: make(chan struct{})}
 	callback := httptest.NewServer(acc)
 	t.Cleanup(callback.Close)
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
