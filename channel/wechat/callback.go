@@ -60,6 +60,7 @@ const (
 	badBody      refusal = "body"
 	tooLarge     refusal = "too_large"
 	badMode      refusal = "mode" // plain where the account encrypts
+	badAccount   refusal = "account"
 )
 
 func (d *desk) refused(w http.ResponseWriter, status int, why refusal, err error) {
@@ -180,6 +181,9 @@ func (d *desk) open(q url.Values, body []byte) (wire.Push, refusal, error) {
 	}
 	if len(p.From) > maxOpenID {
 		return p, badBody, fault.New(fault.Invalid, "a sender of %d bytes", len(p.From))
+	}
+	if id := d.settings.OriginalID; id != "" && id != p.To {
+		return p, badAccount, fault.New(fault.Invalid, "the push is for %.32q, and original_id in the settings is %q", p.To, id)
 	}
 	return p, "", nil
 }

@@ -57,6 +57,13 @@ func (h *health) may(now time.Time) error {
 	return nil
 }
 
+// doubtful says that the last calls were not answered, and the next is to find out whether that is over.
+func (h *health) doubtful() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.lost >= mostLost
+}
+
 // lostCall is a call that nobody answered. It says whether calls pause from now on.
 func (h *health) lostCall(now time.Time, err error) bool {
 	h.mu.Lock()

@@ -52,7 +52,11 @@ func (c *Channels) Deliver(ctx context.Context, channel string) (more bool, err 
 	if d.health.may(c.Now()) != nil {
 		return false, nil // it stays owed until the platform can be asked again
 	}
-	owed, err := c.engine.TakeOwed(ctx, channel, deliverMost, deliverLease)
+	most := deliverMost
+	if d.health.doubtful() {
+		most = 1
+	}
+	owed, err := c.engine.TakeOwed(ctx, channel, most, deliverLease)
 	if err != nil || len(owed) == 0 {
 		return false, err
 	}
@@ -77,7 +81,7 @@ func (c *Channels) Deliver(ctx context.Context, channel string) (more bool, err 
 		})
 	}
 	err = group.Wait()
-	return len(owed) == deliverMost && ctx.Err() == nil, err
+	return len(owed) == most && ctx.Err() == nil, err
 }
 
 // settle says what became of a message, together with others.

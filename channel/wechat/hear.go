@@ -31,9 +31,6 @@ func (d *desk) hear(ctx context.Context, p wire.Push) (reply []byte, result stri
 		d.note(p)
 		return nil, pushIgnored, nil
 	}
-	if id := d.settings.OriginalID; id != "" && id != p.To {
-		return nil, "", fault.New(fault.Invalid, "the push is for %s, and this account is %s", p.To, id)
-	}
 	began := time.Now()
 	open := d.accounts.openKey(d.name, p.From)
 	leave, err := d.inTurn.enter(ctx, string(open))

@@ -122,7 +122,7 @@ func (v *vault) keep(name string, t client.Token) {
 func (v *vault) sulking(name string) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if f, ok := v.last[name]; ok && time.Since(f.at) < tokenSulk {
+	if f, ok := v.last[name]; ok && v.accounts.Now().Sub(f.at) < tokenSulk {
 		return f.err
 	}
 	return nil
@@ -179,7 +179,7 @@ func (v *vault) renew(ctx context.Context, row *token, fetch func(context.Contex
 		Where("channel = ? AND name = ? AND locked_until = ?", v.account, row.Name, row.LockedUntil)
 	if err != nil {
 		v.mu.Lock()
-		v.last[row.Name] = failure{err, time.Now()}
+		v.last[row.Name] = failure{err, v.accounts.Now()}
 		v.mu.Unlock()
 		if unlocked := ours.Update("locked_until", 0); unlocked.Error != nil {
 			v.accounts.Log.Warn("token", "channel", v.account, "name", row.Name, "err", unlocked.Error)
