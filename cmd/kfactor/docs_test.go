@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"kfactor/channel/wechat/setup"
 	"kfactor/engine"
 	"kfactor/internal/settings"
 )
@@ -26,6 +27,21 @@ func TestWhatTheDocumentsShowWorks(t *testing.T) {
 		t.Fatal("the README shows no campaign in ten lines")
 	}
 	if _, problems := engine.Preflight([]byte(readme[1]), "README.md"); len(problems) > 0 {
+		t.Error(problems)
+	}
+
+	blocks := fenced.FindAllStringSubmatch(read("../../docs/wechat.md"), -1)
+	if len(blocks) != 2 {
+		t.Fatalf("docs/wechat.md shows %d files, not settings and channels", len(blocks))
+	}
+	secrets := []string{"WECHAT_SECRET=s", "WECHAT_TOKEN=abc", "WECHAT_AES_KEY=" + strings.Repeat("a", 43)}
+	if _, err := settings.Load(newWorld(t).file("kfactor.yaml", strings.ReplaceAll("\n"+blocks[0][1], "\n   ", "\n")), secrets, nil); err != nil {
+		t.Error(err)
+	}
+	if _, problems := setup.Parse([]byte(blocks[1][1]), "docs/wechat.md", "https://fans.example.com"); len(problems) > 0 {
+		t.Error(problems)
+	}
+	if _, problems := setup.Parse([]byte(read("../../examples/channels.yaml")), "examples/channels.yaml", "https://fans.example.com"); len(problems) > 0 {
 		t.Error(problems)
 	}
 
