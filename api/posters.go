@@ -78,7 +78,7 @@ func (s *server) qr(c echo.Context) error {
 	if !ok {
 		return s.guessed(c, noPicture)
 	}
-	link, until, err := s.engine.CodeLink(c.Request().Context(), known)
+	link, _, err := s.engine.CodeLink(c.Request().Context(), known)
 	if fault.KindOf(err) == fault.NotFound {
 		return s.guessed(c, err)
 	}
@@ -91,7 +91,7 @@ func (s *server) qr(c echo.Context) error {
 		mime = "image/svg+xml"
 	}
 	keep := "public, max-age=60"
-	if !until.IsZero() { // a code that runs out is a fresh one each time
+	if link != s.engine.InviteLink(known) { // a channel's codes run out, and its account may be another tomorrow
 		keep = "no-store"
 	}
 	return s.picture(c, mime, keep, hex.EncodeToString(sum[:16]), func(_ context.Context, dst []byte) ([]byte, error) {
