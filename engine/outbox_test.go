@@ -320,6 +320,37 @@ func TestNobodyTakesWhatAnotherHas(t *testing.T) {
 	})
 }
 
+func TestAWindowThatOpensWhileMessagesAreSettledIsNotMissed(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, db *gorm.DB) {
+		h := onChannel(t, db)
+		id := h.launch(channelled(friendly))
+		const people = 40
+		for round := range 10 {
+			var due []engine.Due
+			for n := range people {
+				due = append(due, engine.Due{Campaign: id, User: fmt.Sprint("u", n), Kind: notify.Reward, Word: "hello", Source: fmt.Sprint(round)})
+			}
+			if err := h.Owe(h.ctx(), due); err != nil {
+				t.Fatal(err)
+			}
+			owed, _ := h.take(people)
+			var all sync.WaitGroup
+			for _, o := range owed {
+				all.Go(func() { h.settle(o, notify.Waiting, notify.NoWindow) })
+				all.Go(func() { h.opened(o.User) })
+			}
+			all.Wait()
+			again, _ := h.take(people)
+			if len(owed) != people || len(again) != people {
+				t.Fatalf("of %d messages %d were taken, and %d when the windows had opened", people, len(owed), len(again))
+			}
+			for _, o := range again {
+				h.settle(o, notify.Sent, "")
+			}
+		}
+	})
+}
+
 // letter is a message as the model of the outbox has it.
 type letter struct {
 	name         string // source

@@ -31,39 +31,33 @@ func (e *Engine) openWindows(ctx context.Context, opened []window) (map[window]i
 	if err != nil || len(people) == 0 {
 		return nil, err
 	}
-	var waiting, taken []int64
+	var found []int64
 	channels := map[string]bool{}
 	for part := range slices.Chunk(people, inChunk) {
 		var rows []messageRow
-		err := e.DB.WithContext(ctx).Select("no", "channel", "state").
+		err := e.DB.WithContext(ctx).Select("no", "channel").
 			Where("person IN ? AND kind IN ? AND state IN ?", part, notify.Kinds, []notify.State{notify.Waiting, notify.Taken}).Order("no").Find(&rows).Error
 		if err != nil {
 			return nil, err
 		}
 		for _, m := range rows {
-			if m.State == notify.Taken {
-				taken = append(taken, m.No)
-				continue
-			}
-			waiting = append(waiting, m.No)
+			found = append(found, m.No)
 			channels[m.Channel] = true
 		}
 	}
-	if len(waiting)+len(taken) == 0 {
+	if len(found) == 0 {
 		return nil, nil
 	}
 	now := e.now()
 	err = database.Transact(ctx, e.DB, func(tx *gorm.DB) error {
-		for part := range slices.Chunk(waiting, inChunk) {
-			done := tx.Exec("UPDATE messages SET state = ?, due_at = ?, reason = '', updated_at = ? WHERE no IN ? AND state = ?",
-				notify.Owed, now, now, part, notify.Waiting)
+		for part := range slices.Chunk(found, inChunk) {
+			// Who sends it may have looked before: see SettleOwed. What they settle meanwhile is caught by the second.
+			done := tx.Exec("UPDATE messages SET reason = ? WHERE no IN ? AND state = ?", notify.WindowOpened, part, notify.Taken)
 			if done.Error != nil {
 				return done.Error
 			}
-		}
-		for part := range slices.Chunk(taken, inChunk) {
-			// Who sends it may have looked before: see SettleOwed.
-			done := tx.Exec("UPDATE messages SET reason = ? WHERE no IN ? AND state = ?", notify.WindowOpened, part, notify.Taken)
+			done = tx.Exec("UPDATE messages SET state = ?, due_at = ?, reason = '', updated_at = ? WHERE no IN ? AND state = ?",
+				notify.Owed, now, now, part, notify.Waiting)
 			if done.Error != nil {
 				return done.Error
 			}
