@@ -315,3 +315,27 @@ func equal[T comparable](t *testing.T, got, want []T) {
 		t.Errorf("got %s\nwant %s", g, w)
 	}
 }
+
+// runOnce does what Run does, once.
+func runOnce(t *testing.T, h *house) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() { done <- h.Run(ctx) }()
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		var asked int64
+		if err := h.db.Table("fans").Where("union_key IS NULL").Count(&asked).Error; err != nil {
+			t.Fatal(err)
+		}
+		if asked == 0 {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatal("fans are not known from other accounts")
+		}
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+}
