@@ -23,7 +23,7 @@ type api struct {
 	upload bool // reads its own body
 	daily  int64
 	minute int64
-	serve  func(*call) (any, error) // an answer to write as JSON, nil for the plain ok, or a document
+	serve  func(*call) (any, error) // what to write as JSON, or a blob
 
 	quota quota
 	count tally
@@ -193,8 +193,6 @@ func (t *Twin) requestID(now time.Time) string {
 
 func write(w http.ResponseWriter, result any) {
 	switch result := result.(type) {
-	case nil:
-		writeJSON(w, http.StatusOK, fine)
 	case *blob:
 		w.Header().Set("Content-Type", result.contentType)
 		w.Header().Set("Content-Disposition", `attachment; filename="`+result.name+`"`)

@@ -364,6 +364,10 @@ type doing struct {
 	URL       string   `json:"url"`   // open
 	Templates []string `json:"templates"`
 
+	Kind     string    `json:"kind"`  // send
+	Event    string    `json:"event"` // raise
+	Elements []Element `json:"elements"`
+
 	Consenting *bool `json:"consenting"` // settings
 	Snapshot   *bool `json:"snapshot"`
 	Muted      *bool `json:"muted"`
@@ -377,32 +381,47 @@ type opened struct {
 	Body string `json:"body"`
 }
 
+// after is how the fan stands after doing something.
+func (f *Fan) after(err error) (any, error) { return f.State(), err }
+
 var verbs = map[string]func(context.Context, *Fan, *doing) (any, error){
 	"scan":     func(ctx context.Context, f *Fan, d *doing) (any, error) { return f.Scan(ctx, d.Content) },
-	"follow":   func(ctx context.Context, f *Fan, _ *doing) (any, error) { return nil, f.Follow(ctx) },
-	"unfollow": func(ctx context.Context, f *Fan, _ *doing) (any, error) { return nil, f.Unfollow(ctx) },
-	"leave":    func(_ context.Context, f *Fan, _ *doing) (any, error) { f.Leave(); return nil, nil },
+	"follow":   func(ctx context.Context, f *Fan, _ *doing) (any, error) { return f.after(f.Follow(ctx)) },
+	"unfollow": func(ctx context.Context, f *Fan, _ *doing) (any, error) { return f.after(f.Unfollow(ctx)) },
+	"leave":    func(_ context.Context, f *Fan, _ *doing) (any, error) { f.Leave(); return f.State(), nil },
 	"say": func(ctx context.Context, f *Fan, d *doing) (any, error) {
 		if d.Text == "" || len(d.Text) > maxText {
 			return nil, fmt.Errorf("a text has 1 to %d bytes", maxText)
 		}
-		return nil, f.Say(ctx, d.Text)
+		return f.after(f.Say(ctx, d.Text))
 	},
 	"tap":    func(ctx context.Context, f *Fan, d *doing) (any, error) { return f.Tap(ctx, d.Button, d.Input) },
-	"choose": func(ctx context.Context, f *Fan, d *doing) (any, error) { return nil, f.Choose(ctx, d.Item) },
+	"choose": func(ctx context.Context, f *Fan, d *doing) (any, error) { return f.after(f.Choose(ctx, d.Item)) },
 	"image": func(ctx context.Context, f *Fan, d *doing) (any, error) {
 		if len(d.Image) == 0 || len(d.Image) > mediaKinds["image"].limit || !strings.HasPrefix(contentType(d.Image), "image/") {
 			return nil, errors.New("this is no picture of at most 2 MB")
 		}
-		return nil, f.SendImage(ctx, d.Image)
+		return f.after(f.SendImage(ctx, d.Image))
 	},
 	"open": func(ctx context.Context, f *Fan, d *doing) (any, error) {
 		page, err := f.Open(ctx, d.URL)
 		return opened{page, string(page.Body)}, err
 	},
-	"accept":   func(ctx context.Context, f *Fan, d *doing) (any, error) { return nil, f.Accept(ctx, d.Templates...) },
-	"reject":   func(ctx context.Context, f *Fan, d *doing) (any, error) { return nil, f.Reject(ctx, d.Templates...) },
-	"withdraw": func(ctx context.Context, f *Fan, d *doing) (any, error) { return nil, f.Withdraw(ctx, d.Templates...) },
+	"accept": func(ctx context.Context, f *Fan, d *doing) (any, error) {
+		return f.after(f.Accept(ctx, d.Templates...))
+	},
+	"reject": func(ctx context.Context, f *Fan, d *doing) (any, error) {
+		return f.after(f.Reject(ctx, d.Templates...))
+	},
+	"withdraw": func(ctx context.Context, f *Fan, d *doing) (any, error) {
+		return f.after(f.Withdraw(ctx, d.Templates...))
+	},
+	"send": func(ctx context.Context, f *Fan, d *doing) (any, error) {
+		return f.after(f.Send(ctx, d.Kind, d.Elements...))
+	},
+	"raise": func(ctx context.Context, f *Fan, d *doing) (any, error) {
+		return f.after(f.Raise(ctx, d.Event, d.Elements...))
+	},
 	"settings": func(_ context.Context, f *Fan, d *doing) (any, error) {
 		for _, one := range []struct {
 			asked *bool
@@ -412,7 +431,7 @@ var verbs = map[string]func(context.Context, *Fan, *doing) (any, error){
 				one.set(*one.asked)
 			}
 		}
-		return nil, nil
+		return f.State(), nil
 	},
 }
 
@@ -439,9 +458,6 @@ func (t *Twin) act(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		complain(w, http.StatusConflict, err)
 		return
-	}
-	if result == nil {
-		result = f.State()
 	}
 	writeJSON(w, http.StatusOK, result)
 }

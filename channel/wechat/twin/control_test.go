@@ -53,6 +53,8 @@ func TestControl(t *testing.T) {
 			{"follow", `{}`, "scene", "c7.u1024"},
 			{"say", `{"text":"你好"}`, "name", "小王"},
 			{"image", `{"image":"` + base64.StdEncoding.EncodeToString(picture(t)) + `"}`, "name", "小王"},
+			{"raise", `{"event":"sneeze","elements":[{"name":"Loud","text":"yes"}]}`, "name", "小王"},
+			{"raise", `{"event":"sneeze","elements":[{"name":"<x>"}]}`, "error", "an element has a name of letters and digits"},
 			{"tap", `{"button":"P"}`, "type", "click"},
 			{"tap", `{"button":"进度"}`, "url", "https://example.com/me"},
 			{"accept", `{"templates":["T"]}`, "name", "小王"},
@@ -72,6 +74,7 @@ func TestControl(t *testing.T) {
 				t.Errorf("%s %s is answered %v", one.verb, one.body, a)
 			}
 		}
+		h.account.await(t, h.ctx, func(p string) bool { return inside(p, "Event") == "sneeze" && inside(p, "Loud") == "yes" })
 		f := h.Fans()[0]
 		if !f.muted || !f.blocked || !f.snapshot || !f.refuses || !f.faceless {
 			t.Errorf("the settings are %+v", f.State())

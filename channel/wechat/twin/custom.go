@@ -100,7 +100,7 @@ func (c *call) sendCustom() (any, error) {
 	}
 	f.typing = time.Time{}
 	f.show(m, c.now)
-	return nil, nil
+	return fine, nil
 }
 
 // compose makes of the body what the fan will see.
@@ -242,7 +242,7 @@ func (c *call) typing() (any, error) {
 	switch asked.Command {
 	case "CancelTyping":
 		f.typing = time.Time{}
-		return nil, nil
+		return fine, nil
 	case "Typing":
 	default:
 		return nil, refuse(45072)
@@ -254,5 +254,5 @@ func (c *call) typing() (any, error) {
 		return nil, refuse(45081)
 	}
 	f.typing = c.now.Add(typingShown)
-	return nil, nil
+	return fine, nil
 }

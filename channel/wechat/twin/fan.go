@@ -271,6 +271,48 @@ func (f *Fan) SendImage(ctx context.Context, picture []byte) error {
 	})
 }
 
+// Element is one element of a push.
+type Element struct {
+	Name string `json:"name"`
+	Text string `json:"text"`
+}
+
+func fillWith(elements []Element) func(*document) {
+	return func(d *document) {
+		for _, e := range elements {
+			d.text(e.Name, e.Text)
+		}
+	}
+}
+
+// Send sends a message of any kind that has no verb of its own, such as voice, location or link, with its elements.
+func (f *Fan) Send(ctx context.Context, kind string, elements ...Element) error {
+	if !elementsFit(elements) {
+		return errElement
+	}
+	return f.send(ctx, wrote, Message{Type: kind, Title: kind}, fillWith(elements))
+}
+
+// Raise pushes an event of any name, known to the platform or not, with its elements.
+func (f *Fan) Raise(ctx context.Context, event string, elements ...Element) error {
+	if !elementsFit(elements) {
+		return errElement
+	}
+	now := f.t.clock.Now()
+	f.mu.Lock()
+	p := f.told(event, now, fillWith(elements))
+	f.mu.Unlock()
+	p.silent = true
+	f.t.push(ctx, p)
+	return ctx.Err()
+}
+
+var errElement = errors.New("twin: an element has a name of letters and digits")
+
+func elementsFit(elements []Element) bool {
+	return !slices.ContainsFunc(elements, func(e Element) bool { return !named(e.Name) })
+}
+
 // send shows a message of the fan in the chat and pushes it: https://developers.weixin.qq.com/doc/service/guide/product/message/Receiving_standard_messages.html
 func (f *Fan) send(ctx context.Context, opens trigger, m Message, fill func(*document)) error {
 	now := f.t.clock.Now()

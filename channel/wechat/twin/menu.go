@@ -96,7 +96,7 @@ func (c *call) createMenu() (any, error) {
 	defer c.menu.mu.Unlock()
 	c.menu.created++
 	c.menu.id, c.menu.buttons = c.ids.number("menu", nth(c.menu.created))%1e9, asked.Buttons
-	return nil, nil
+	return fine, nil
 }
 
 // buttonCodes are the refusals of a button, which differ by where it stands.
@@ -162,7 +162,7 @@ func (c *call) deleteMenu() (any, error) {
 	c.menu.mu.Lock()
 	defer c.menu.mu.Unlock()
 	c.menu.buttons = nil
-	return nil, nil
+	return fine, nil
 }
 
 // shownButton is a button as the menu's other reading gives it, with its children in a list of their own.

@@ -221,7 +221,7 @@ func rich(text string) []piece {
 			continue
 		case u.Scheme == "weixin" && u.Host == "bizmsgmenu":
 			one.Item = u.Query().Get("msgmenucontent")
-		case u.Scheme == "http" || u.Scheme == "https":
+		case u.Host != "" && (u.Scheme == "http" || u.Scheme == "https"):
 			one.URL = u.String()
 		default:
 			continue

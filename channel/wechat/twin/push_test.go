@@ -45,7 +45,7 @@ func TestPushes(t *testing.T) {
 			if err := f.Say(h.ctx, "在吗"); err != nil {
 				t.Fatal(err)
 			}
-			plain, raw := h.account.pushes[1:], h.account.raw[1:]
+			plain, raw := h.account.got()[1:], h.account.requests()[1:]
 			if len(raw) != 4 || plain[0] != plain[3] {
 				t.Fatalf("%d deliveries: %q", len(raw), plain)
 			}
@@ -149,6 +149,21 @@ func TestPushes(t *testing.T) {
 		f.Say(h.ctx, "hi")
 		if m := lastOf(t, f); m.Text != unavailable {
 			t.Errorf("a reply to somebody else shows as %+v", m)
+		}
+	})
+
+	t.Run("MessagesOfOtherKindsCanBeSent", func(t *testing.T) {
+		h := open(t, Config{})
+		f := h.follower("小王")
+		if err := f.Send(h.ctx, "location", Element{"Location_X", "23.1"}, Element{"Label", "广州"}); err != nil {
+			t.Fatal(err)
+		}
+		got := h.account.last(t)
+		if inside(got, "MsgType") != "location" || inside(got, "Label") != "广州" || inside(got, "MsgId") == "" {
+			t.Errorf("pushed %s", got)
+		}
+		if err := f.Send(h.ctx, "link", Element{"a b", "x"}); err == nil {
+			t.Error("a name that is none was pushed")
 		}
 	})
 

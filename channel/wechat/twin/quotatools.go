@@ -101,7 +101,7 @@ func (c *call) clearOne() (any, error) {
 		return nil, err
 	}
 	a.quota.clear()
-	return nil, nil
+	return fine, nil
 }
 
 func (c *call) clearAll() (any, error) {
@@ -114,7 +114,7 @@ func (c *call) clearAll() (any, error) {
 	if asked.AppID != c.cfg.AppID {
 		return nil, refuse(40013)
 	}
-	return nil, c.clearQuotas()
+	return fine, c.clearQuotas()
 }
 
 // clearBySecret clears without a token, so that it works when even those are used up.
@@ -129,7 +129,7 @@ func (c *call) clearBySecret() (any, error) {
 	if err := c.owner(asked.AppID, asked.Secret); err != nil {
 		return nil, err
 	}
-	return nil, c.clearQuotas()
+	return fine, c.clearQuotas()
 }
 
 func (c *call) clearQuotas() error {

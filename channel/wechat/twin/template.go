@@ -192,7 +192,7 @@ func (c *call) sendNotice() (any, error) {
 	})
 	f.mu.Unlock()
 	c.pushLater(p)
-	return nil, nil
+	return fine, nil
 }
 
 // Consents gives how many notices of a template the fan still allows.

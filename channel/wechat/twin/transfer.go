@@ -28,16 +28,16 @@ const (
 	marketing    = "1000"  // the scene whose reports are fixed
 )
 
-// The states of a bill. TRANSFERING is spelled as the platform spells it.
+// The states of a bill.
 const (
-	Accepted    = "ACCEPTED"
-	Processing  = "PROCESSING"
-	WaitConfirm = "WAIT_USER_CONFIRM"
-	Transfering = "TRANSFERING"
-	Succeeded   = "SUCCESS"
-	Failed      = "FAIL"
-	Canceling   = "CANCELING"
-	Cancelled   = "CANCELLED"
+	Accepted     = "ACCEPTED"
+	Processing   = "PROCESSING"
+	WaitConfirm  = "WAIT_USER_CONFIRM"
+	Transferring = "TRANSFERING" //nolint:misspell // as the platform spells it
+	Succeeded    = "SUCCESS"
+	Failed       = "FAIL"
+	Canceling    = "CANCELING"
+	Cancelled    = "CANCELLED"
 )
 
 // overdue is the reason of a bill that nobody confirmed in time.
@@ -454,7 +454,7 @@ func (t *Twin) conclude(fits func(*bill) bool, state, reason string) error {
 		if t.settle(b, now); b.State != WaitConfirm {
 			return fmt.Errorf("twin: the bill %s is %s, not %s", b.OutNo, b.State, WaitConfirm)
 		}
-		t.turn(b, Transfering, now)
+		t.turn(b, Transferring, now)
 		t.end(b, state, reason, now)
 		return nil
 	}

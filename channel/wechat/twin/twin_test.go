@@ -27,7 +27,7 @@ func newTwin(t testing.TB, cfg Config) *Twin {
 		cfg.Clock = NewClockAt(start)
 	}
 	if cfg.PushTimeout == 0 {
-		cfg.PushTimeout, cfg.PushGap = 200*time.Millisecond, time.Millisecond
+		cfg.PushTimeout, cfg.PushGap = 5*time.Second, time.Millisecond
 	}
 	tw, err := New(cfg)
 	if err != nil {
@@ -120,6 +120,12 @@ func (a *account) got() []string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return append([]string(nil), a.pushes...)
+}
+
+func (a *account) requests() []*http.Request {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return append([]*http.Request(nil), a.raw...)
 }
 
 func (a *account) last(t testing.TB) string {

@@ -149,5 +149,5 @@ func (c *call) updateRemark() (any, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.remark = asked.Remark
-	return nil, nil
+	return fine, nil
 }
