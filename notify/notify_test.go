@@ -53,6 +53,12 @@ func TestFill(t *testing.T) {
 			if got := notify.Fill(c.template, values); got != c.want {
 				t.Errorf("%q, want %q", got, c.want)
 			}
+			if strings.Contains(c.template, "http") || strings.Contains(c.template, ", ") {
+				return
+			}
+			if got := notify.Fill(fullWidth.Replace(c.template), values); got != fullWidth.Replace(c.want) {
+				t.Errorf("of full width %q, want %q", got, fullWidth.Replace(c.want))
+			}
 		})
 	}
 
@@ -71,6 +77,11 @@ func TestFill(t *testing.T) {
 		}
 	})
 }
+
+// fullWidth gives a text the punctuation that Chinese is written with.
+var fullWidth = strings.NewReplacer(
+	",", "\uff0c", ";", "\uff1b", ":", "\uff1a", "!", "\uff01", "?", "\uff1f", "(", "\uff08", ")", "\uff09", "~", "\uff5e",
+)
 
 // harmless says what is wrong with a text that was filled in.
 func harmless(template, text string) string {

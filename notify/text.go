@@ -96,11 +96,12 @@ func parts(template string) []part {
 	return append(list, part{text: template[from:]})
 }
 
+// Those of full width are written as numbers: beside their twins of half width nobody tells them apart.
 const (
-	opening = "「『《【((“[<〈"
-	closing = "」』》】))”]>〉"
-	commas  = ",、;,;"
-	stops   = "。!?…~!~\n"
+	opening = "「『《【(\uff08“[\uff3b<〈"
+	closing = "」』》】)\uff09”]\uff3d>〉"
+	commas  = "、,;\uff0c\uff1b"
+	stops   = "。…!~\n\uff01\uff1f\uff5e"
 )
 
 // separators is the length in bytes of the punctuation at the beginning of a text, with the spaces behind it.
@@ -152,7 +153,7 @@ func (p part) fill(values map[string]string) (string, bool) {
 		bare = emptied.ReplaceAllString(bare, gap)
 	}
 	bare = spaced.ReplaceAllString(bare, " ")
-	bare = strings.TrimLeft(strings.Trim(strings.ReplaceAll(bare, gap, ""), " ::-—·|"), ",.")
+	bare = strings.TrimLeft(strings.Trim(strings.ReplaceAll(bare, gap, ""), " :\uff1a-—·|"), ",.")
 	if !strings.ContainsFunc(bare, func(r rune) bool {
 		return unicode.IsLetter(r) || unicode.IsDigit(r) || r > 0x2000 && unicode.IsSymbol(r)
 	}) {
