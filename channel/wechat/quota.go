@@ -1,7 +1,6 @@
 package wechat
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"sync"
@@ -110,6 +109,7 @@ type quota struct {
 
 	mu         sync.Mutex // also held while a block is set aside, so that it happens once
 	limit      int64
+	block      int64 // calls that are set aside at once
 	day        int
 	next, last int64 // numbers of the block that is left: next to last
 	used       int64 // by all processes, as last seen
@@ -117,7 +117,9 @@ type quota struct {
 }
 
 func newQuota(db *gorm.DB, account string, a api, now func() time.Time) *quota {
-	return &quota{db: db, account: account, api: a, now: now, limit: dailyLimits[a], next: 1}
+	q := &quota{db: db, account: account, api: a, now: now, next: 1}
+	q.allow(dailyLimits[a])
+	return q
 }
 
 // take makes a call one's own, or says with a *spentError that there is none for the rank.
@@ -156,9 +158,6 @@ func (q *quota) turn(now time.Time) {
 	}
 }
 
-// block is how many calls are set aside at once: few enough that what a process loses at its end is no matter.
-func (q *quota) block() int64 { return max(1, q.limit/1000) }
-
 // reserve sets a block aside, as much of one as is left.
 func (q *quota) reserve(ctx context.Context) error {
 	usable := edge(q.limit, rankPoster)
@@ -166,7 +165,7 @@ func (q *quota) reserve(ctx context.Context) error {
 		q.next, q.last = 1, 0
 		row := usage{Channel: q.account, API: string(q.api), Day: q.day}
 		there := tx.Model(&usage{}).Where("channel = ? AND api = ? AND day = ?", row.Channel, row.API, row.Day)
-		for n := q.block(); n > 0; {
+		for n := q.block; n > 0; {
 			got := there.Session(&gorm.Session{}).Where("used + ? <= ?", n, usable).Update("used", gorm.Expr("used + ?", n))
 			if got.Error != nil {
 				return got.Error
@@ -206,9 +205,12 @@ func (q *quota) pause(ctx context.Context, until time.Time) error {
 	return database.Upsert(q.db.WithContext(ctx), []usage{row}, []string{"channel", "api", "day"}, []string{"blocked_until"})
 }
 
-// allow takes over what the platform says its limit is; 0 changes nothing.
+// allow takes over what the platform says its limit is; 0 changes nothing. Blocks are a thousandth of it: few enough
+// that what a process loses at its end is no matter.
 func (q *quota) allow(limit int64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.limit = cmp.Or(max(limit, 0), q.limit)
+	if limit > 0 {
+		q.limit, q.block = limit, max(1, limit/1000)
+	}
 }

@@ -51,7 +51,7 @@ func TestEdges(t *testing.T) {
 	all := packages(t)
 
 	t.Run("PureRoomsStandOnNothingThatTouchesTheWorld", func(t *testing.T) {
-		for _, name := range []string{"campaign", "reward", "reward/ledger", "funnel", "event", "engine/step", "poster", "notify", "channel/wechat/setup"} {
+		for _, name := range []string{"campaign", "reward", "reward/ledger", "funnel", "event", "engine/step", "poster", "notify", "channel/wechat/setup", "channel/wechat/wire"} {
 			p, ok := all["kfactor/"+name]
 			if !ok {
 				t.Errorf("there is no room %s", name)
@@ -95,6 +95,20 @@ func TestEdges(t *testing.T) {
 			for _, dep := range p.Imports {
 				if from, to := level(path), level(dep); from >= 0 && to >= 0 && to < from {
 					t.Errorf("%s imports %s, which is above it", path, dep)
+				}
+			}
+		}
+	})
+
+	t.Run("ThePlatformAndItsTwinAreStrangers", func(t *testing.T) {
+		const twin = "kfactor/channel/wechat/twin"
+		for path, p := range all {
+			for _, dep := range p.Imports {
+				if dep == twin && !room(path, "cmd") {
+					t.Errorf("%s imports the twin, which is for the demo and for tests", path)
+				}
+				if path == twin && strings.HasPrefix(dep, "kfactor/") {
+					t.Errorf("the twin imports %s; one side is to check the other", dep)
 				}
 			}
 		}
