@@ -1,6 +1,9 @@
 // Shows new messages as they come: waits for one, then loads the page again, unless something is being written.
 const { chat, last } = document.body.dataset;
-document.getElementById("end").scrollIntoView();
+const said = document.getElementById("chat");
+const down = () => said.scrollTo(0, said.scrollHeight);
+down();
+window.addEventListener("load", down); // once pictures have their size
 
 const writing = () => [...document.querySelectorAll("input")].some((i) => i.value !== "");
 
