@@ -222,6 +222,6 @@ func (e *Engine) writeOwed(ctx context.Context, all []owedTo) error {
 type outbox struct {
 	owing    gather[*owing, error]
 	owingNow atomic.Int64 // messages on their way into the database
-	windows  gather[window, int]
+	windows  gather[window, struct{}]
 	senders  senders
 }

@@ -26,10 +26,10 @@ func (e *Engine) WindowOpened(ctx context.Context, channel, user string) error {
 }
 
 // openWindows makes due what waits for a number of users. Mostly nothing does, and nothing is written.
-func (e *Engine) openWindows(ctx context.Context, opened []window) (map[window]int, error) {
+func (e *Engine) openWindows(ctx context.Context, opened []window) (none map[window]struct{}, err error) {
 	people, err := e.usersOn(ctx, opened)
 	if err != nil || len(people) == 0 {
-		return nil, err
+		return none, err
 	}
 	var found []int64
 	channels := map[string]bool{}
@@ -38,7 +38,7 @@ func (e *Engine) openWindows(ctx context.Context, opened []window) (map[window]i
 		err := e.DB.WithContext(ctx).Select("no", "channel").
 			Where("person IN ? AND kind IN ? AND state IN ?", part, notify.Kinds, []notify.State{notify.Waiting, notify.Taken}).Order("no").Find(&rows).Error
 		if err != nil {
-			return nil, err
+			return none, err
 		}
 		for _, m := range rows {
 			found = append(found, m.No)
@@ -46,7 +46,7 @@ func (e *Engine) openWindows(ctx context.Context, opened []window) (map[window]i
 		}
 	}
 	if len(found) == 0 {
-		return nil, nil
+		return none, nil
 	}
 	now := e.now()
 	err = database.Transact(ctx, e.DB, func(tx *gorm.DB) error {
@@ -65,12 +65,12 @@ func (e *Engine) openWindows(ctx context.Context, opened []window) (map[window]i
 		return nil
 	})
 	if err != nil {
-		return nil, err
+		return none, err
 	}
 	for channel := range channels {
 		e.wakeSenders(channel)
 	}
-	return nil, nil
+	return none, nil
 }
 
 // usersOn are the numbers that users have in the campaigns of a channel that may owe them something.
