@@ -19,7 +19,11 @@ func TestExplain(t *testing.T) {
 	for _, id := range []string{odd, long, "plain"} {
 		h.ask("ingest", "POST", "/v1/events", body+`"`+id+`"}`).must(http.StatusAccepted)
 	}
-	h.until("the friend counts", func() bool { return h.count(code) == 1 })
+	h.until("all are applied", func() bool {
+		var x engine.ExplainedEvent
+		h.ask("viewer", "GET", "/v1/campaigns/spring/events/plain/explain", "").must(http.StatusOK).into(&x)
+		return x.Outcome != ""
+	})
 
 	t.Run("AnEventIsFoundWhateverItsIDHolds", func(t *testing.T) {
 		h := h.in(t)
