@@ -30,6 +30,12 @@ type call struct {
 // do makes a call and gives status and body.
 func (h *house) do(c call) (int, string) {
 	h.t.Helper()
+	return h.doAt(h.server.URL, c)
+}
+
+// doAt makes a call of one of several processes.
+func (h *house) doAt(server string, c call) (int, string) {
+	h.t.Helper()
 	if c.method == "" {
 		c.method = http.MethodPost
 	}
@@ -50,7 +56,7 @@ func (h *house) do(c call) (int, string) {
 	for name, values := range c.query {
 		q[name] = values
 	}
-	request, err := http.NewRequestWithContext(h.ctx(), c.method, h.server.URL+"/wechat/main?"+q.Encode(), bytes.NewReader(c.body))
+	request, err := http.NewRequestWithContext(h.ctx(), c.method, server+"/wechat/main?"+q.Encode(), bytes.NewReader(c.body))
 	if err != nil {
 		h.t.Fatal(err)
 	}

@@ -25,8 +25,9 @@ const (
 	deliverMost  = 64 // messages taken at once
 	deliverAt    = 16 // worked on at once
 	deliverLease = 2 * time.Minute
-	deliverOne   = time.Minute // one message may take, under the lease
-	maxAttempts  = 8           // for what fails here and not at the platform
+	deliverFor   = 30 * time.Second // after that the rest is left for the next time
+	deliverOne   = 40 * time.Second // one message may take, so that the lease holds until the last is settled
+	maxAttempts  = 8                // for what fails here and not at the platform
 
 	firstBackoff = 2 * time.Second // doubled with each attempt
 	lastBackoff  = 5 * time.Minute
@@ -64,29 +65,37 @@ func (c *Channels) Deliver(ctx context.Context, channel string) (more bool, err 
 	if err != nil {
 		return false, err // the lease gives them back
 	}
+	// What one fan is owed goes out in its order: the last message that they may be sent is for the most urgent one.
+	var users []string
+	perUser := map[string][]*engine.Owed{}
+	for i := range owed {
+		if perUser[owed[i].User] == nil {
+			users = append(users, owed[i].User)
+		}
+		perUser[owed[i].User] = append(perUser[owed[i].User], &owed[i])
+	}
+	end := time.Now().Add(deliverFor)
 	var group errgroup.Group
 	group.SetLimit(deliverAt)
-	for i := range owed {
+	for _, user := range users {
 		group.Go(func() error {
-			o := &owed[i]
-			settled := engine.Settled{No: o.No, State: notify.Owed} // as it was, when we are to stop
-			if ctx.Err() == nil {
-				one, cancel := context.WithTimeout(context.WithoutCancel(ctx), deliverOne)
-				settled = d.deliver(one, o, fans[o.User])
-				cancel()
+			var errs []error
+			for _, o := range perUser[user] {
+				settled := engine.Settled{State: notify.Owed} // as it was, when we are to stop
+				if ctx.Err() == nil && time.Now().Before(end) {
+					one, cancel := context.WithTimeout(context.WithoutCancel(ctx), deliverOne)
+					settled = d.deliver(one, o, fans[user])
+					cancel()
+				}
 				settled.No = o.No
+				crash.Point("wechat.sent")
+				errs = append(errs, d.channels.settles.do(context.WithoutCancel(ctx), &settled))
 			}
-			crash.Point("wechat.sent")
-			return d.channels.settle(context.WithoutCancel(ctx), settled)
+			return errors.Join(errs...)
 		})
 	}
 	err = group.Wait()
 	return len(owed) == most && ctx.Err() == nil, err
-}
-
-// settle says what became of a message, together with others.
-func (c *Channels) settle(ctx context.Context, s engine.Settled) error {
-	return c.settles.do(ctx, &s)
 }
 
 // receiver is the fan whom a message goes to.

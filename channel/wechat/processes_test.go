@@ -1,0 +1,143 @@
+package wechat_test
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"gorm.io/gorm"
+
+	"kfactor/channel/wechat"
+	"kfactor/channel/wechat/twin"
+	"kfactor/internal/database/databasetest"
+)
+
+func TestProcesses(t *testing.T) {
+	t.Parallel()
+
+	t.Run("APushThatTwoProcessesAreToldAtOnceCountsOnce", func(t *testing.T) {
+		t.Parallel()
+		databasetest.Each(t, func(t *testing.T, db *gorm.DB) {
+			h := open(t, db, plain, "main")
+			h.launch(definition())
+			other := h.server
+			h.serve()
+			waitForCampaigns(t, h, 1)
+			const fans = 30
+			answers := [2][fans]string{}
+			var group sync.WaitGroup
+			for i := range fans {
+				push := h.pushed(fmt.Sprintf("oFan%024d", i), happened("subscribe", ""))
+				for p, server := range []string{other.URL, h.server.URL} {
+					group.Go(func() {
+						status, body := h.doAt(server, call{nonce: fmt.Sprintf("n%d-%d", p, i), body: push})
+						if status != http.StatusOK {
+							t.Errorf("status %d", status)
+						}
+						answers[p][i] = body
+					})
+				}
+			}
+			group.Wait()
+			if answers[0] != answers[1] || !strings.Contains(answers[0][0], "专属海报") {
+				t.Errorf("the two answered differently: %q", answers)
+			}
+			if err := h.engine.SweepOnce(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if n := len(h.outcomes("c")); n != fans {
+				t.Errorf("%d events", n)
+			}
+			if n := len(h.messages()); n != fans {
+				t.Errorf("%d messages", n)
+			}
+			if n := h.kept(); n != fans {
+				t.Errorf("%d pushes are kept", n)
+			}
+		})
+	})
+
+	t.Run("TwoProcessesSendEachMessageOnce", func(t *testing.T) {
+		t.Parallel()
+		databasetest.Each(t, func(t *testing.T, db *gorm.DB) {
+			h := open(t, db, nil, "main")
+			h.launch(definition())
+			both := []*wechat.Channels{h.Channels}
+			h.serve()
+			both = append(both, h.Channels)
+			var fans []*twin.Fan
+			for range 24 {
+				f := h.twins["main"].AddFan("人")
+				h.follow(f, "")
+				fans = append(fans, f)
+			}
+			var group sync.WaitGroup
+			for _, c := range both {
+				group.Go(func() {
+					if _, err := c.Deliver(t.Context(), "main"); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			group.Wait()
+			h.settle()
+			for _, f := range fans {
+				equal(t, seen(t, f), []string{"reply text 这是你的专属海报。", "custom image <poster>"})
+			}
+		})
+	})
+
+	t.Run("WhatFailsBeforeTheAnswerIsDoneAgain", func(t *testing.T) {
+		t.Parallel()
+		h := open(t, databasetest.SQLite(t), plain, "main")
+		h.launch(definition())
+		// The last thing before the answer does not get on disk, as when the process ends there.
+		const cut = "CREATE TRIGGER cut BEFORE INSERT ON channel_pushes BEGIN SELECT RAISE(ABORT, 'cut'); END"
+		if err := h.db.Exec(cut).Error; err != nil {
+			t.Fatal(err)
+		}
+		push := h.pushed("oAlice0000000000000000000001", happened("subscribe", ""))
+		if status, body := h.do(call{nonce: "n", body: push}); status != http.StatusServiceUnavailable || body != "" {
+			t.Errorf("%d %q", status, body)
+		}
+		if n := len(h.messages()); n != 1 { // what is owed was on disk already
+			t.Errorf("%d messages", n)
+		}
+		h.settle() // somebody looks at it before the platform comes again
+		if err := h.db.Exec("DROP TRIGGER cut").Error; err != nil {
+			t.Fatal(err)
+		}
+		h.clock.Advance(5 * time.Second)
+		if status, body := h.do(call{nonce: "n2", body: push}); status != http.StatusOK || !strings.Contains(body, "专属海报") {
+			t.Errorf("%d %q", status, body)
+		}
+		h.settle()
+		equal(t, h.outcomes("c"), []string{"subscribe no_inviter"})
+		equal(t, h.messages(), []string{"poster joined unsent no_user"}) // for the platform does not know this openid
+	})
+
+	t.Run("WhatOneProcessTookAndNeverSettledIsSentByAnother", func(t *testing.T) {
+		t.Parallel()
+		h := open(t, databasetest.SQLite(t), nil, "main")
+		h.launch(definition())
+		ann := h.twins["main"].AddFan("安")
+		h.follow(ann, "")
+		h.say(ann, "你好")
+		if owed, err := h.engine.TakeOwed(t.Context(), "main", 10, 2*time.Minute); err != nil || len(owed) != 1 {
+			t.Fatal(len(owed), err)
+		}
+		h.clock.Advance(time.Minute)
+		if _, err := h.Deliver(t.Context(), "main"); err != nil {
+			t.Fatal(err)
+		}
+		if last(t, ann) == "custom image <poster>" {
+			t.Error("it was sent while somebody else had it")
+		}
+		h.clock.Advance(2 * time.Minute)
+		h.settle()
+		equal(t, h.messages(), []string{"poster joined sent"})
+	})
+}
