@@ -64,6 +64,9 @@ func (c *call) read(into any) error {
 	return nil
 }
 
+// nowhere answers paths that the twin does not serve.
+func (c *call) nowhere() (any, error) { return nil, refuse(40066) }
+
 func (c *call) query(name string) string { return c.r.URL.Query().Get(name) }
 
 // calls is the platform's table of calls, with the quotas of a newly registered service account.
@@ -115,6 +118,9 @@ func (t *Twin) routes() {
 		t.apis[a.path] = a
 		t.mux.HandleFunc(a.path, func(w http.ResponseWriter, r *http.Request) { t.answer(a, w, r) })
 	}
+	t.mux.HandleFunc("/cgi-bin/", func(w http.ResponseWriter, r *http.Request) {
+		t.answer(&api{method: r.Method, open: true, serve: (*call).nowhere}, w, r)
+	})
 	t.mux.HandleFunc("GET /cgi-bin/showqrcode", t.showCode)
 	t.mux.HandleFunc("GET /connect/oauth2/authorize", t.authorize)
 	t.mux.HandleFunc("POST /connect/oauth2/confirm", t.confirm)

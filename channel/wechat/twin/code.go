@@ -28,7 +28,8 @@ const (
 
 // code is one parametric code.
 type code struct {
-	scene   string
+	scene   string // as pushes tell it, a number in decimal
+	number  int64  // 0 for the scenes that are strings
 	ticket  string
 	url     string
 	expires time.Time // zero: permanent
@@ -131,7 +132,12 @@ func (t *Twin) makeCode(action, scene string, seconds int64, now time.Time) (*co
 	}
 	which := action + " " + scene
 	all.made[which]++
-	made := &code{scene: scene, url: codeAddress + t.ids.letters(codeLetters, "code", which, nth(all.made[which]))}
+	// What does not parse is no number: a string of digits stays a string.
+	var number int64
+	if action == "QR_SCENE" || action == "QR_LIMIT_SCENE" {
+		number, _ = strconv.ParseInt(scene, 10, 64)
+	}
+	made := &code{scene: scene, number: number, url: codeAddress + t.ids.letters(codeLetters, "code", which, nth(all.made[which]))}
 	made.ticket = ticket(made.url, now, seconds, t.ids.sum("ticket", made.url)[0])
 	all.byTicket[made.ticket], all.byURL[made.url] = made, made
 	if seconds == 0 {

@@ -107,7 +107,7 @@ func TestControl(t *testing.T) {
 			{"/_twin/clock", `{"advance":"1h"}`, ""},
 			{"/_twin/clock", `{"advance":"soon"}`, "time: invalid duration \"soon\""},
 			{"/_twin/faults", `{"path":"*","failure":"slow","delay":"1ms","for":"1m"}`, ""},
-			{"/_twin/faults", `{"path":"/nowhere"}`, "path is * or the path of a call that the twin serves"},
+			{"/_twin/faults", `{"path":"/nowhere","code":-1}`, "path is * or the path of a call that the twin serves"},
 			{"/_twin/ban", `{}`, ""},
 			{"/_twin/tokens/revoke", ``, ""},
 			{"/_twin/pushes", `{"duplicate":1,"hold":1}`, ""},

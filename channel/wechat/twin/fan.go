@@ -24,7 +24,8 @@ type Fan struct {
 	follows  bool
 	since    time.Time // the last follow
 	cameBy   string
-	scene    string // of the last follow
+	scene    string // of the last follow, as the push told it
+	number   int64  // and as a number, where it is one
 	remark   string
 	looking  *code // the code whose profile page is open
 	allowed  allowances
@@ -214,9 +215,9 @@ func (f *Fan) Follow(ctx context.Context) error {
 		return errFollowing
 	}
 	through := f.looking
-	f.follows, f.since, f.looking, f.scene, f.cameBy = true, now, nil, "", "ADD_SCENE_SEARCH"
+	f.follows, f.since, f.looking, f.scene, f.number, f.cameBy = true, now, nil, "", 0, "ADD_SCENE_SEARCH"
 	if through != nil {
-		f.scene, f.cameBy = through.scene, "ADD_SCENE_QR_CODE"
+		f.scene, f.number, f.cameBy = through.scene, through.number, "ADD_SCENE_QR_CODE"
 	}
 	f.allowed = nil
 	f.allowed.open(followed, now, f.t.cfg.SeparateWindows)

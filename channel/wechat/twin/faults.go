@@ -64,6 +64,9 @@ func (t *Twin) Inject(f Fault) error {
 	if _, known := t.apis[f.Path]; !known && f.Path != "*" && f.Path != billsPath {
 		return errors.New("twin: path is * or the path of a call that the twin serves")
 	}
+	if f.Failure == Refuse && f.Code == 0 {
+		return errors.New("twin: a refusal has a code other than 0")
+	}
 	t.faults.mu.Lock()
 	defer t.faults.mu.Unlock()
 	if len(t.faults.planned) >= maxFaults {

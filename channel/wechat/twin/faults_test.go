@@ -97,7 +97,7 @@ func TestFaults(t *testing.T) {
 
 	t.Run("NonsenseIsNotInjected", func(t *testing.T) {
 		h := open(t, Config{})
-		for _, f := range []Fault{{Path: "/nowhere"}, {Path: "*", Failure: "boom"}} {
+		for _, f := range []Fault{{Path: "/nowhere"}, {Path: "*", Failure: "boom"}, {Path: "*"}} {
 			if err := h.Inject(f); err == nil {
 				t.Errorf("%+v was", f)
 			}
@@ -161,8 +161,9 @@ func TestQuota(t *testing.T) {
 		}
 	})
 
-	t.Run("TheMethodMatters", func(t *testing.T) {
+	t.Run("TheMethodAndThePathMatter", func(t *testing.T) {
 		h := open(t, Config{})
+		h.wants(40066, h.call("/cgi-bin/nowhere", "{}"))
 		h.wants(43001, h.post(ips+"?access_token="+h.token, "{}"))
 		h.wants(43002, h.get("/cgi-bin/message/custom/send?access_token="+h.token))
 		h.wants(44002, h.call("/cgi-bin/message/custom/send", ""))

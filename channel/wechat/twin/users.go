@@ -39,7 +39,10 @@ func (f *Fan) info() userAnswer {
 		answer.Subscribe = 1
 		answer.following = &following{
 			Language: "zh_CN", SubscribeTime: f.since.Unix(), Remark: f.remark, Tags: []int64{},
-			SubscribeScene: f.cameBy, QRSceneStr: f.scene,
+			SubscribeScene: f.cameBy, QRScene: f.number, QRSceneStr: f.scene,
+		}
+		if f.number != 0 {
+			answer.QRSceneStr = ""
 		}
 	}
 	return answer

@@ -34,6 +34,22 @@ func TestUsers(t *testing.T) {
 		h.wants(40032, h.call("/cgi-bin/user/info/batchget", `{"user_list":[`+strings.Repeat(`{"openid":"a"},`, 100)+`{"openid":"a"}]}`))
 	})
 
+	t.Run("ANumberStaysANumber", func(t *testing.T) {
+		h := open(t, Config{})
+		made := h.wants(0, h.call("/cgi-bin/qrcode/create", `{"action_name":"QR_SCENE","action_info":{"scene":{"scene_id":42}}}`))
+		f := h.AddFan("小王")
+		f.Scan(h.ctx, made.text("url"))
+		if err := f.Follow(h.ctx); err != nil {
+			t.Fatal(err)
+		}
+		if a := h.get("/cgi-bin/user/info?access_token=" + h.token + "&openid=" + f.OpenID); a["qr_scene"] != 42.0 || a["qr_scene_str"] != "" {
+			t.Errorf("told %v", a)
+		}
+		if got := inside(h.account.last(t), "EventKey"); got != "qrscene_42" {
+			t.Errorf("pushed %s", got)
+		}
+	})
+
 	t.Run("FollowersAreListedInPages", func(t *testing.T) {
 		h := open(t, Config{})
 		first, second := h.follower("一"), h.follower("二")
