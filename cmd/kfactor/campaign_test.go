@@ -104,19 +104,34 @@ func TestPlanAndApplyOnTheDatabase(t *testing.T) {
 	}
 }
 
+// demoOnTheWeb is the demo's campaign with its picture, on the channel that needs no set-up.
+func (w world) demoOnTheWeb() string {
+	w.t.Helper()
+	text, err := os.ReadFile("demo/campaign.yaml")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	picture, err := os.ReadFile("demo/autumn.jpg")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.file("autumn.jpg", string(picture))
+	return w.file("campaign.yaml", strings.Replace(string(text), "channel: main", "channel: web", 1))
+}
+
 func TestApplyTakesAlongTheFilesItNames(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	if said := w.must("campaign", "apply", "demo/campaign.yaml", "--launch"); !strings.Contains(said, "1 file taken along") || !strings.Contains(said, "launched") {
+	if said := w.must("campaign", "apply", w.demoOnTheWeb(), "--launch"); !strings.Contains(said, "1 file taken along") || !strings.Contains(said, "launched") {
 		t.Errorf("said %q", said)
 	}
 
 	other := newWorld(t)
-	text, err := os.ReadFile("demo/campaign.yaml")
+	text, err := os.ReadFile(other.demoOnTheWeb())
 	if err != nil {
 		t.Fatal(err)
 	}
-	alone := other.file("campaign.yaml", string(text))
+	alone := other.file("alone/campaign.yaml", string(text))
 	r := other.run("campaign", "apply", alone, "--launch")
 	if want := "kfactor: autumn-share: stored as a draft, but not launched: autumn.jpg is missing; put it beside " + alone + " and apply it again\n"; r.code != exitFailed || r.stderr != want {
 		t.Errorf("launching without the background ended with %d: %q, not %q", r.code, r.stderr, want)
@@ -124,7 +139,7 @@ func TestApplyTakesAlongTheFilesItNames(t *testing.T) {
 	if said := other.must("campaign", "apply", alone); !strings.Contains(said, "before it can be launched: autumn.jpg is missing; put it beside") {
 		t.Errorf("a draft without its background: %q", said)
 	}
-	other.file("autumn.jpg", "not a picture")
+	other.file("alone/autumn.jpg", "not a picture")
 	if r := other.run("campaign", "apply", alone); r.code != exitFailed || !strings.Contains(r.stderr, "autumn.jpg") {
 		t.Errorf("a background that is no picture ended with %d: %q", r.code, r.stderr)
 	}

@@ -57,6 +57,9 @@ func (w world) must(args ...string) string {
 func (w world) file(name, text string) string {
 	w.t.Helper()
 	path := filepath.Join(w.dir, name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		w.t.Fatal(err)
+	}
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		w.t.Fatal(err)
 	}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -18,9 +17,7 @@ import (
 	"testing"
 	"time"
 
-	"kfactor/cmd/kfactor/demo"
 	"kfactor/internal/services"
-	"kfactor/internal/settings"
 )
 
 // patience bounds every wait for something that should happen at once.
@@ -222,16 +219,11 @@ func TestApplyOnAServer(t *testing.T) {
 	w := newWorld(t)
 	server := w.serve()
 	w.environ = append(w.environ, "KFACTOR_KEY="+strings.TrimSpace(w.must("key", "create", "--role", "operator")))
-	text, err := os.ReadFile("demo/campaign.yaml")
+	file := w.demoOnTheWeb()
+	text, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	picture, err := os.ReadFile("demo/autumn.jpg")
-	if err != nil {
-		t.Fatal(err)
-	}
-	w.file("autumn.jpg", string(picture))
-	file := w.file("campaign.yaml", string(text))
 	for _, step := range []struct{ change, with, verb, says string }{
 		{verb: "plan", says: "is new"},
 		{verb: "apply", says: "stored as a draft, 1 file taken along"},
@@ -327,93 +319,5 @@ func TestTheBinaryServesAndDrainsOnSIGTERM(t *testing.T) {
 	}
 	if info, err := os.Stat(filepath.Join(cmd.Dir, "data", "secret.key")); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("the secret key: %v, %v", info, err)
-	}
-}
-
-func TestTheBinaryShowsTheDemo(t *testing.T) {
-	t.Parallel()
-	tell := func() string {
-		cmd := process(t, "demo", "--fans", "12", "--seed", "1", "--exit-after-fans", "--addr", "127.0.0.1:0")
-		var out, errs bytes.Buffer
-		cmd.Stdout, cmd.Stderr = &out, &errs
-		if err := cmd.Run(); err != nil {
-			t.Fatalf("ended with %v: %s%s", err, out.String(), errs.String())
-		}
-		if left, _ := filepath.Glob(filepath.Join(cmd.Dir, "*")); len(left) > 0 || errs.Len() > 0 {
-			t.Errorf("left %v and said %q", left, errs.String())
-		}
-		_, table, found := strings.Cut(out.String(), "FUNNEL")
-		if !found {
-			t.Fatalf("no funnel: %s", out.String())
-		}
-		return table
-	}
-	first := tell()
-	for _, part := range []string{"TRIAL BALANCE", "WAITLISTED", "books balance", "chain and balances computed again: ok is true"} {
-		if !strings.Contains(first, part) {
-			t.Errorf("%q is missing in\n%s", part, first)
-		}
-	}
-	if again := tell(); again != first {
-		t.Errorf("the same seed told another story:\n%s\n%s", first, again)
-	}
-}
-
-func TestTheDemoServesUntilItIsEnded(t *testing.T) {
-	t.Parallel()
-	cmd := process(t, "demo", "--fans", "3", "--addr", "127.0.0.1:0")
-	out := &buffer{}
-	cmd.Stdout, cmd.Stderr = out, out
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	eventually(t, "the end of the fans", func() bool { return strings.Contains(out.String(), "Still serving") })
-	page := regexp.MustCompile(`http://\S+/r/\S+`).FindString(out.String())
-	if status, text := get(t, page); status != http.StatusOK || !strings.Contains(text, "金秋分享季") {
-		t.Errorf("the landing page answers %d: %.200s", status, text)
-	}
-	if err := cmd.Process.Signal(os.Interrupt); err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Wait(); err != nil {
-		t.Errorf("ended with %v: %s", err, out)
-	}
-}
-
-func TestTheDemoTakesAFreeAddressWhereNoneWasAskedFor(t *testing.T) {
-	t.Parallel()
-	taken, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer taken.Close()
-	s, err := settings.Load("", nil, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.Addr = taken.Addr().String()
-	l, err := demoListener(t.Context(), s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	l.Close()
-	if s, err = settings.Load("", nil, map[string]string{"addr": s.Addr}); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := demoListener(t.Context(), s); err == nil {
-		t.Error("an address that was asked for is quietly another one")
-	}
-}
-
-func TestTheDemoAsJSON(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	var report demo.Report
-	said := w.must("demo", "--fans", "3", "--exit-after-fans", "--json", "--addr", "127.0.0.1:0")
-	if err := json.Unmarshal([]byte(said), &report); err != nil || report.Fans != 3 || !report.Ledger.OK || len(report.Problems) > 0 {
-		t.Errorf("got %+v, %v", report, err)
-	}
-	if _, err := os.Stat(filepath.Join(w.dir, "data")); err == nil {
-		t.Error("a demo touched the data directory")
 	}
 }
