@@ -57,6 +57,9 @@ func (h *health) may(now time.Time) error {
 	return nil
 }
 
+// away says whether calls are known to be in vain now.
+func (h *health) away(now time.Time) bool { return h.may(now) != nil }
+
 // doubtful says that the last calls were not answered, and the next is to find out whether that is over.
 func (h *health) doubtful() bool {
 	h.mu.Lock()

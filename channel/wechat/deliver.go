@@ -50,7 +50,7 @@ func (c *Channels) Deliver(ctx context.Context, channel string) (more bool, err 
 		return false, err
 	}
 	d := c.desks[s.name]
-	if d.health.may(c.Now()) != nil {
+	if d.health.away(c.Now()) {
 		return false, nil // it stays owed until the platform can be asked again
 	}
 	most := deliverMost

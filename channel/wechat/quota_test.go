@@ -34,7 +34,7 @@ func TestQuota(t *testing.T) {
 				}
 				ranks := []rank{rankChatter, rankProgress, rankReward, rankPoster}
 				wishes := rapid.SliceOfN(rapid.SampledFrom(ranks), 1, 8).Draw(t, "wishes")
-				rounds := rapid.IntRange(1, 12).Draw(t, "rounds")
+				rounds := rapid.IntRange(1, 6).Draw(t, "rounds")
 				var mu sync.Mutex
 				taken := map[rank]int64{}
 				var group sync.WaitGroup
@@ -146,8 +146,13 @@ func TestNonces(t *testing.T) {
 	t.Parallel()
 	n := newNonces(100)
 	now := time.Date(2026, 9, 2, 4, 0, 0, 0, time.UTC)
-	if !n.taken("1", "a", []byte("x"), now) || !n.taken("1", "a", []byte("x"), now) || n.taken("1", "a", []byte("y"), now) || !n.taken("1", "b", []byte("y"), now) {
-		t.Error("a nonce is good for one body, as often as it comes")
+	for range 2 {
+		if !n.taken("1", "a", []byte("x"), now) {
+			t.Error("a body that came before is refused")
+		}
+	}
+	if n.taken("1", "a", []byte("y"), now) || !n.taken("1", "b", []byte("y"), now) {
+		t.Error("a nonce is good for one body")
 	}
 	if n.taken("1", "a", []byte("y"), now.Add(2*stampWindow)) {
 		t.Error("it is forgotten while its time stamp may still come")

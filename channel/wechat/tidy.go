@@ -32,7 +32,7 @@ func (c *Channels) tidy(ctx context.Context) {
 	note("old pictures stay", c.forgetPictures(ctx))
 	for _, name := range slices.Sorted(maps.Keys(c.desks)) {
 		d := c.desks[name]
-		if d.health.may(c.Now()) != nil {
+		if d.health.away(c.Now()) {
 			continue
 		}
 		d.askLimits(ctx)
