@@ -344,6 +344,7 @@ func (e *Engine) Turn(ctx context.Context, id, verb, by string) (CampaignView, e
 	if err := e.order(ctx, row.No, types[verb], step.Order{By: by}); err != nil {
 		return CampaignView{}, err
 	}
+	e.running.forget()
 	return e.Campaign(ctx, id)
 }
 

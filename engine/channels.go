@@ -117,6 +117,14 @@ type running struct {
 	read time.Time
 }
 
+// forget has the campaigns read again when somebody asks: one of them was turned here, and whoever comes to it next is
+// not to be told what it was.
+func (r *running) forget() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.read = time.Time{}
+}
+
 // CampaignsOn are the campaigns on a channel that what happens there may matter to, those with the latest start first.
 func (e *Engine) CampaignsOn(ctx context.Context, channel string) ([]Running, error) {
 	r := &e.running

@@ -320,7 +320,7 @@ func showAddresses(talk io.Writer, t *twin.Twin, f *twin.Fan, link, key string) 
 	api := func(path string) string { return fmt.Sprintf("curl -H 'Authorization: Bearer %s' %s%s", key, link, path) }
 	fmt.Fprintf(talk, "  all fans           %s/_twin/\n"+
 		"  a fan's WeChat     %s\n"+
-		"  the same fan's page  %s/browser?url=%s\n"+
+		"  a fan's page       %s/browser?url=%s\n"+
 		"  API documentation  %s/docs\n"+
 		"  the funnel         %s\n"+
 		"  the messages       %s\n\n",

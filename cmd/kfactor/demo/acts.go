@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"html"
 	"net/http"
@@ -94,13 +95,13 @@ func postersOf(f *twin.Fan) [][]byte {
 }
 
 // greeted looks whether those who came have got what they came for: a word and their poster.
-func (p *Play) greeted(_ context.Context, f fan) error {
+func (p *Play) greeted(ctx context.Context, f fan) error {
 	if !f.joins() {
 		return nil
 	}
 	me := p.people[f.number]
 	if len(postersOf(me)) == 0 {
-		return errNoPoster
+		return p.unsent(ctx, me, errNoPoster)
 	}
 	text := false
 	for _, m := range me.Chat() {
@@ -112,6 +113,21 @@ func (p *Play) greeted(_ context.Context, f fan) error {
 	p.first.CompareAndSwap(nil, me)
 	p.Joined.Add(1)
 	return nil
+}
+
+// unsent adds to a mistake what the server says of its messages to somebody.
+func (p *Play) unsent(ctx context.Context, me *twin.Fan, mistake error) error {
+	messages, err := all[engine.MessageView](ctx, p, campaignPath+"/messages?")
+	if err != nil {
+		return errors.Join(mistake, err)
+	}
+	said := "the server says of their messages"
+	for _, m := range messages {
+		if m.User == me.OpenID {
+			said += fmt.Sprintf("; %s (%s): %s", m.Word, m.Kind, m.Why)
+		}
+	}
+	return fmt.Errorf("%w; %s", mistake, said)
 }
 
 // wander is what some scan besides: another friend's poster, or their own.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/url"
+	"slices"
 	"time"
 
 	"kfactor/engine"
@@ -96,10 +97,32 @@ func (p *Play) rest(ctx context.Context) error {
 	}
 }
 
+// givenUp waits until the server has given up what waited too long for its reader, which it looks for once a second.
+func (p *Play) givenUp(ctx context.Context) error {
+	for deadline := time.Now().Add(settleTime); ; {
+		messages, err := all[engine.MessageView](ctx, p, campaignPath+"/messages?state=waiting")
+		if err != nil {
+			return err
+		}
+		now := p.twin.Clock().Now()
+		if !slices.ContainsFunc(messages, func(m engine.MessageView) bool { return !m.ExpiresAt.After(now) }) {
+			return nil
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("the server has not given up messages that are too old in %s", settleTime)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(lastLook):
+		}
+	}
+}
+
 // due says whether there are messages to be sent now.
 func (p *Play) due(ctx context.Context) (bool, error) {
 	now := p.twin.Clock().Now()
-	for _, state := range []string{"taken", "owed"} {
+	for _, state := range []string{"owed", "taken", "owed", "taken"} { // it may go either way between two looks
 		for cursor := ""; ; {
 			var page engine.List[engine.MessageView]
 			path := campaignPath + "/messages?limit=20&state=" + state + "&cursor=" + url.QueryEscape(cursor)

@@ -166,6 +166,10 @@ func (p *Play) Open(ctx context.Context) error {
 	return nil
 }
 
+// windowDays are skipped after the first generation of a town: those of it who asked for their poster by writing could
+// be told of each single friend for two days, and how much of that is said in one message depends on who is quicker.
+const windowDays = 2
+
 // act is something that a fan may do.
 type act func(context.Context, fan) error
 
@@ -176,9 +180,10 @@ func (p *Play) Run(ctx context.Context) error {
 	day := 0
 	for _, town := range p.story.towns {
 		var before []fan // the generation that invited today's
-		generations := generations(town)
-		for _, today := range append(generations, nil) {
-			day++
+		for depth, today := range append(generations(town), nil) {
+			if day++; depth == 1 {
+				day += windowDays
+			}
 			hours := []struct {
 				hour, minute int
 				who          []fan

@@ -92,6 +92,9 @@ func (p *Play) Finish(ctx context.Context, replay func(context.Context) (engine.
 	if err := p.rest(ctx); err != nil {
 		return Report{}, err
 	}
+	if err := p.givenUp(ctx); err != nil {
+		return Report{}, err
+	}
 	r, err := p.look(ctx, p.story.expect())
 	if err != nil {
 		return r, err

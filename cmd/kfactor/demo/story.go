@@ -190,11 +190,12 @@ func generations(town []fan) [][]fan {
 	return all
 }
 
-// days is how long the story takes: a day for each generation of each town, and one in which each town settles down.
+// days is how long the story takes: a day for each generation of each town, one in which each town settles down, and
+// those that pass after the first.
 func (s Story) days() int {
 	days := 0
 	for _, town := range s.towns {
-		days += len(generations(town)) + 1
+		days += len(generations(town)) + 1 + windowDays
 	}
 	return days
 }
