@@ -71,7 +71,7 @@ func (c *Channel) Step(talk *Talk, text string, now time.Time) Turn {
 			return Turn{Taken: true, Reply: d.Failed}
 		}
 		next.Until = now.Add(d.Timeout).UnixMilli()
-		return Turn{Taken: true, Talk: &next, Reply: step.Wrong}
+		return Turn{Taken: true, Talk: &next, Reply: spoken(step.Wrong, next.Saved)}
 	}
 	next.Saved = maps.Clone(talk.Saved)
 	if next.Saved == nil {
@@ -81,9 +81,9 @@ func (c *Channel) Step(talk *Talk, text string, now time.Time) Turn {
 	next.Step, next.Tries = talk.Step+1, 0
 	next.Until = now.Add(d.Timeout).UnixMilli()
 	if next.Step < len(d.Steps) {
-		return Turn{Taken: true, Talk: &next, Reply: Fill(d.Steps[next.Step].Ask, next.Saved)}
+		return Turn{Taken: true, Talk: &next, Reply: spoken(d.Steps[next.Step].Ask, next.Saved)}
 	}
-	return Turn{Taken: true, Reply: Fill(d.Text, next.Saved), Done: d.event(next.Saved)}
+	return Turn{Taken: true, Reply: spoken(d.Text, next.Saved), Done: d.event(next.Saved)}
 }
 
 // standing is the dialogue and the step at which a talk stands, nil when it stands at none.
@@ -102,6 +102,15 @@ func (c *Channel) standing(talk *Talk, now time.Time) (*Dialogue, *Step) {
 		}
 	}
 	return d, &d.Steps[talk.Step]
+}
+
+// spoken is a text with the answers in it, no longer than the platform takes: answers may be long.
+func spoken(text string, saved map[string]string) string {
+	said := Fill(text, saved)
+	if len(said) > maxText {
+		said = strings.ToValidUTF8(said[:maxText], "")
+	}
+	return said
 }
 
 func (c *Channel) dialogue(name string) *Dialogue {

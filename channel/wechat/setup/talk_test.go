@@ -131,6 +131,18 @@ func TestDialogue(t *testing.T) {
 		}
 	})
 
+	t.Run("says no more than the platform takes, whatever was answered", func(t *testing.T) {
+		t.Parallel()
+		echo := channel(t, `channels: {main: {dialogues: {d: {start: d, steps: [{ask: n, save: n}, {ask: m, save: m, pattern: "^x$", wrong: "{{n}}？"}], done: {event: checkin, text: "`+strings.Repeat("{{n}}", 9)+`"}}}}}`)
+		turn := echo.Step(echo.Begin("d", noon).Talk, strings.Repeat("长", 200), noon)
+		if wrong := echo.Step(turn.Talk, "y", noon); wrong.Reply != strings.Repeat("长", 200)+"？" {
+			t.Error(wrong.Reply)
+		}
+		if done := echo.Step(turn.Talk, "x", noon); done.Reply != strings.Repeat("长", 682) {
+			t.Error(len(done.Reply))
+		}
+	})
+
 	t.Run("takes phone numbers and numbers as people write them", func(t *testing.T) {
 		t.Parallel()
 		numbers := channel(t, `channels: {main: {dialogues: {d: {start: d, steps: [{ask: n, save: n, check: number, min: 1, max: 99.5}], done: {event: checkin}}}}}`)
