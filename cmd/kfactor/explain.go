@@ -16,9 +16,10 @@ func (a *app) explainCommand() *cobra.Command {
 	var eventID, language string
 	cmd := &cobra.Command{
 		Use: "explain CAMPAIGN CODE", Short: "Why a participant stands where they stand, or what an event led to",
-		Long: "Every event that touched a participant, in order, with its outcome; each task, tier and grant; and for each tier the\n" +
-			"chain scan, follow, attribution, rule, hold, tier, stock, grant, with the first step that stopped it and what would\n" +
-			"change that. With --event that event alone, and without CODE one event of anybody.",
+		Long: "Every event that touched a participant, in order, with its outcome; each task, tier and grant; what they were\n" +
+			"owed to hear; and for each tier the chain scan, follow, attribution, rule, hold, tier, stock, grant, with the first\n" +
+			"step that stopped it and what would change that. With --event that event alone, and without CODE one event of\n" +
+			"anybody.",
 		Example: "  kfactor explain spring-2026 7K2M9QX4TB\n  kfactor explain spring-2026 --event shop-991 --lang zh",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if language != "" && language != "en" && language != "zh" {
@@ -133,10 +134,26 @@ func (t teller) participant(x engine.ExplainView, oneEvent bool) error {
 			return err
 		}
 	}
+	if err := t.messages(x.Messages); err != nil {
+		return err
+	}
 	for _, c := range x.Chains {
 		t.chain(c)
 	}
 	return nil
+}
+
+// messages prints what the participant was owed to hear.
+func (t teller) messages(all []engine.ExplainedMessage) error {
+	if len(all) == 0 {
+		return nil
+	}
+	rows := make([][]string, len(all))
+	for i, m := range all {
+		rows[i] = []string{at(m.At, t.zone), m.Word, string(m.State), t.say(m.Why, m.WhyZH)}
+	}
+	fmt.Fprintln(t.stdout)
+	return printTable(t.stdout, []string{"TIME", "MESSAGE", "STATE", "WHY"}, rows)
 }
 
 func (t teller) event(x engine.ExplainedEvent) {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+	"time"
 
 	"kfactor/engine"
 )
@@ -31,6 +32,17 @@ func TestExplain(t *testing.T) {
 	}
 	if r := w.run("explain", "spring-2026", "--event", "x", "--lang", "fr"); r.code != exitUsage || !strings.Contains(r.stderr, "write en or zh") {
 		t.Errorf("another language ended with %d: %q", r.code, r.stderr)
+	}
+}
+
+func TestExplainTellsOfMessages(t *testing.T) {
+	t.Parallel()
+	var out strings.Builder
+	err := teller{&app{stdout: &out}, time.UTC, false}.messages([]engine.ExplainedMessage{
+		{Word: "joined", State: "waiting", Why: "It waits.", WhyZH: "等待中。", At: time.Date(2026, 3, 2, 10, 0, 0, 0, time.UTC)},
+	})
+	if want := "\nTIME                  MESSAGE  STATE    WHY\n2026-03-02T10:00:00Z  joined   waiting  It waits.\n"; err != nil || out.String() != want {
+		t.Errorf("got %v\n%s\nwant\n%s", err, out.String(), want)
 	}
 }
 
