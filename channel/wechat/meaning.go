@@ -203,19 +203,18 @@ func (d *desk) said(ctx context.Context, h *hearing, running []engine.Running, t
 	if err != nil {
 		return err
 	}
-	now := time.UnixMilli(h.at)
-	if talk := d.accounts.talk(&h.visitor.fan); talk != nil {
-		turn := script.Step(talk, text, now)
-		d.turned(h, running, turn)
-		if turn.Taken {
-			return nil
-		}
-	}
 	normal := setup.Normal(text)
 	for _, c := range running {
 		if slices.ContainsFunc(c.Definition.Join.Keywords, func(k string) bool { return setup.Normal(k) == normal }) {
 			d.tell(h, running, "keyword", "keyword", normal)
-			return d.wished(h, c)
+			return d.wished(h, c) // a dialogue that waits for an answer goes on waiting
+		}
+	}
+	if talk := d.accounts.talk(&h.visitor.fan); talk != nil {
+		turn := script.Step(talk, text, time.UnixMilli(h.at))
+		d.turned(h, running, turn)
+		if turn.Taken {
+			return nil
 		}
 	}
 	action, ok := script.Match(text)

@@ -222,6 +222,43 @@ func TestPlatform(t *testing.T) {
 		equal(t, h.messages(), []string{"poster joined sent"})
 	})
 
+	t.Run("AWindowThatThePlatformFindsShutIsWaitedFor", func(t *testing.T) {
+		t.Parallel()
+		for _, code := range []int{45015, 45047} {
+			h := open(t, databasetest.SQLite(t), nil, "main")
+			h.launch(definition())
+			main := h.twins["main"]
+			ann := main.AddFan("安")
+			h.follow(ann, "")
+			if err := main.Inject(twin.Fault{Path: sending, Code: code, Times: 1}); err != nil {
+				t.Fatal(err)
+			}
+			h.settle()
+			equal(t, h.messages(), []string{"poster joined waiting no_window"})
+			h.say(ann, "在吗")
+			h.settle()
+			equal(t, h.messages(), []string{"poster joined sent"})
+		}
+	})
+
+	t.Run("AnAnswerThatIsLostLosesNoMessage", func(t *testing.T) {
+		t.Parallel()
+		h := open(t, databasetest.SQLite(t), nil, "main")
+		h.launch(definition())
+		main := h.twins["main"]
+		ann := main.AddFan("安")
+		h.follow(ann, "")
+		h.say(ann, "你好")
+		if err := main.Inject(twin.Fault{Path: sending, Failure: twin.Lost, Times: 1}); err != nil {
+			t.Fatal(err)
+		}
+		h.settle()
+		equal(t, h.messages(), []string{"poster joined owed unreachable"})
+		h.clock.Advance(5 * time.Second)
+		h.settle()
+		equal(t, h.messages(), []string{"poster joined sent"})
+	})
+
 	t.Run("APictureThatThePlatformLostIsUploadedAgain", func(t *testing.T) {
 		t.Parallel()
 		h := open(t, databasetest.SQLite(t), nil, "main")

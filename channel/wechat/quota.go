@@ -205,6 +205,21 @@ func (q *quota) pause(ctx context.Context, until time.Time) error {
 	return database.Upsert(q.db.WithContext(ctx), []usage{row}, []string{"channel", "api", "day"}, []string{"blocked_until"})
 }
 
+// catchUp counts calls that others than this program's processes have made: the platform has counted more of them.
+func (q *quota) catchUp(ctx context.Context, used int64) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.turn(q.now())
+	db := q.db.WithContext(ctx)
+	got := db.Model(&usage{}).Where("channel = ? AND api = ? AND day = ? AND used < ?", q.account, string(q.api), q.day, used).Update("used", used)
+	if got.Error != nil || got.RowsAffected > 0 || used == 0 {
+		return got.Error
+	}
+	row := usage{Channel: q.account, API: string(q.api), Day: q.day, Used: used}
+	_, err := database.InsertNew(db, []usage{row}, "channel", "api", "day")
+	return err
+}
+
 // allow takes over what the platform says its limit is; 0 changes nothing. Blocks are a thousandth of it: few enough
 // that what a process loses at its end is no matter.
 func (q *quota) allow(limit int64) {

@@ -113,6 +113,24 @@ func TestQuota(t *testing.T) {
 		}
 	})
 
+	t.Run("CallsOfOthersCount", func(t *testing.T) {
+		t.Parallel()
+		q := newQuota(databasetest.SQLite(t), "a", apiSend, func() time.Time { return at })
+		q.allow(100)
+		for _, used := range []int64{80, 0, 40} { // what is less than we know of is no news
+			if err := q.catchUp(t.Context(), used); err != nil {
+				t.Fatal(err)
+			}
+		}
+		n := 0
+		for q.take(t.Context(), rankPoster) == nil {
+			n++
+		}
+		if n != 10 {
+			t.Errorf("%d calls of the 10 that are left", n)
+		}
+	})
+
 	t.Run("APauseHoldsForOtherProcesses", func(t *testing.T) {
 		t.Parallel()
 		db := databasetest.SQLite(t)

@@ -94,13 +94,14 @@ func (c *Channels) forgetPictures(ctx context.Context) error {
 	return nil
 }
 
-// askLimits asks the platform what the account may call in a day, now and then, where the settings do not say it.
+// askLimits asks the platform, now and then, what the account may call in a day and what it has called: other programs
+// call too.
 func (d *desk) askLimits(ctx context.Context) {
 	if d.health.asked(d.accounts.Now()) {
 		return
 	}
 	for a, q := range d.quotas {
-		if _, set := d.settings.DailyLimits[string(a)]; set || a == apiForever {
+		if a == apiForever {
 			continue
 		}
 		got, err := d.client.Quota(ctx, string(a))
@@ -108,7 +109,12 @@ func (d *desk) askLimits(ctx context.Context) {
 			d.accounts.Log.Debug("a limit is not known", "channel", d.name, "api", string(a), "err", err)
 			continue
 		}
-		q.allow(got.Daily)
+		if _, set := d.settings.DailyLimits[string(a)]; !set {
+			q.allow(got.Daily)
+		}
+		if err := q.catchUp(ctx, got.Used); err != nil {
+			d.accounts.Log.Warn("calls of others are not counted", "channel", d.name, "api", string(a), "err", err)
+		}
 	}
 }
 
