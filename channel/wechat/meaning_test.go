@@ -269,6 +269,24 @@ func TestMeaning(t *testing.T) {
 		}
 	})
 
+	t.Run("AKeywordInTheMiddleOfADialogueIsNoAnswerToIt", func(t *testing.T) {
+		t.Parallel()
+		h := open(t, databasetest.SQLite(t), nil, "main")
+		h.launch(definition())
+		h.write(`channels: {main: {dialogues: {name: {start: 报名, steps: [{ask: 怎么称呼?, save: name}], done: {event: bind, text: "好的 {{name}}"}}}}}`)
+		ann := h.twins["main"].AddFan("安")
+		h.follow(ann, "")
+		h.settle()
+		h.say(ann, "报名")
+		h.clock.Advance(16 * time.Second)
+		h.say(ann, "领海报")
+		h.settle()
+		h.say(ann, "安安")
+		if all := seen(t, ann); !slices.Equal(all[len(all)-1:], []string{"reply text 好的 安安"}) || !slices.Contains(all[3:], "custom image <poster>") {
+			t.Errorf("%q", all)
+		}
+	})
+
 	t.Run("WithoutAWindowANoticeIsSentWhereTheFanAgreed", func(t *testing.T) {
 		t.Parallel()
 		h := open(t, databasetest.SQLite(t), func(_ string, c *twin.Config) {
