@@ -122,10 +122,11 @@ func (a *app) demo(ctx context.Context, story demo.Story, o demoOptions) (err er
 	return errors.Join(err, <-ended)
 }
 
-// Bounds on the pictures of people.
+// Bounds on pictures, in bytes.
 const (
-	maxDemoAvatar  = 1 << 20
-	maxDemoAvatars = 32 << 20
+	maxDemoAvatar  = 1 << 20   // of one person
+	maxDemoAvatars = 32 << 20  // of all that are kept
+	maxDemoPosters = 192 << 20 // in chats: more than those of a town
 )
 
 var (
@@ -181,6 +182,7 @@ func startTwin(ctx context.Context, beside net.Addr, seed uint64, log *slog.Logg
 	t, err := twin.New(twin.Config{
 		Name: "金秋茶社", Mode: twin.Secure, Seed: int64(seed), Templates: demo.Notices, //nolint:gosec // any number will do
 		BaseURL: settings.Settings{}.Link(l.Addr()), Log: log,
+		MaxFans: 2 * demo.MostFans, MaxImageBytes: maxDemoPosters,
 	})
 	if err != nil {
 		return platform{}, errors.Join(err, l.Close())
@@ -290,7 +292,7 @@ func watch(ctx context.Context, talk io.Writer, play *demo.Play, show func(*twin
 	defer tick.Stop()
 	shown, told := false, time.Now()
 	look := func() {
-		if f := play.First(); f != nil && !shown {
+		if f := play.Star(); f != nil && !shown {
 			shown = true
 			show(f)
 		}

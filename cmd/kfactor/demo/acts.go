@@ -110,7 +110,9 @@ func (p *Play) greeted(ctx context.Context, f fan) error {
 	if !text {
 		return fmt.Errorf("nobody said a word to them")
 	}
-	p.first.CompareAndSwap(nil, me)
+	if f.number == p.star {
+		p.shown.Store(me)
+	}
 	p.Joined.Add(1)
 	return nil
 }

@@ -2,9 +2,12 @@ package demo
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"time"
+
+	"kfactor/channel/wechat/twin"
 )
 
 const (
@@ -31,14 +34,30 @@ func (p *Play) GoOn(ctx context.Context) error {
 			return nil
 		}
 		f := fan{number: len(p.people), name: nickname(dice), inviter: hosts[dice.IntN(len(hosts))], second: nobody}
+		f.opens, f.asks = dice.IntN(2) == 0, questions[dice.IntN(len(questions))]
+		f.dresses = f.opens && dice.IntN(2) == 0
 		p.people = append(p.people, p.newcomer(f.name))
 		p.numbers[p.people[f.number].OpenID] = f.number
-		if err := p.arrive(ctx, f); err != nil {
-			if ctx.Err() != nil {
+		for _, does := range []act{p.arrive, p.awaitPoster, p.openPage, p.renew, p.ask} {
+			switch err := does(ctx, f); {
+			case ctx.Err() != nil:
 				return nil
+			case errors.Is(err, errNoPoster): // it is too long ago for the twin to have kept it
+			case err != nil:
+				return fmt.Errorf("fan %d: %w", f.number, err)
 			}
-			return fmt.Errorf("fan %d: %w", f.number, err)
 		}
+	}
+	return nil
+}
+
+// awaitPoster waits for what somebody came for.
+func (p *Play) awaitPoster(ctx context.Context, f fan) error {
+	ctx, cancel := context.WithTimeout(ctx, callTime)
+	defer cancel()
+	_, err := p.people[f.number].Await(ctx, func(m twin.Message) bool { return m.By == twin.ByAccount && m.Type == "image" })
+	if err != nil {
+		return fmt.Errorf("%w; %w", errNoPoster, err)
 	}
 	return nil
 }

@@ -71,7 +71,8 @@ type Play struct {
 	mu   sync.Mutex
 	seen map[string]string // by user: the code that they followed through, as it was read from a friend's poster
 
-	first atomic.Pointer[twin.Fan] // somebody whose poster can be seen
+	star  int                      // whose phone and page show most
+	shown atomic.Pointer[twin.Fan] // the star, once they have their poster
 
 	Joined   atomic.Int64 // fans who have their poster
 	Pictures atomic.Int64 // posters that were looked at and read
@@ -92,7 +93,7 @@ func New(s Story, h House) (*Play, error) {
 	}
 	p := &Play{
 		story: s, address: h.Address, team: team, shop: shop, twin: h.Twin, people: make([]*twin.Fan, len(s.fans)), numbers: map[string]int{},
-		journal: journal{codes: map[string]string{}, credited: map[string]string{}}, seen: map[string]string{},
+		journal: journal{codes: map[string]string{}, credited: map[string]string{}}, seen: map[string]string{}, star: s.star(),
 	}
 	y, m, d := time.Now().In(china).Date()
 	p.begins = time.Date(y, m, d-s.days()-1, 0, 0, 0, 0, china)
@@ -227,8 +228,8 @@ func (p *Play) Run(ctx context.Context) error {
 	return nil
 }
 
-// First is somebody whose poster can be seen, nil before there is one.
-func (p *Play) First() *twin.Fan { return p.first.Load() }
+// Star is somebody whose phone and page are worth a look, nil before they have their poster.
+func (p *Play) Star() *twin.Fan { return p.shown.Load() }
 
 // each lets all fans act, some at the same time.
 func each(ctx context.Context, fans []fan, does act) error {

@@ -190,6 +190,30 @@ func generations(town []fan) [][]fan {
 	return all
 }
 
+// star is one of the first whose phone and page show most: with a face, and with many friends.
+func (s Story) star() int {
+	friends := map[int]int{}
+	for _, f := range s.fans {
+		if f.counts() {
+			friends[f.inviter]++
+		}
+	}
+	best, most := nobody, -1
+	for _, f := range s.towns[0] {
+		worth := friends[f.number]
+		if f.dresses {
+			worth += 10
+		}
+		if f.asks.word != "" {
+			worth += 5
+		}
+		if f.depth <= 1 && f.joins() && !f.away() && worth > most {
+			best, most = f.number, worth
+		}
+	}
+	return best
+}
+
 // days is how long the story takes: a day for each generation of each town, one in which each town settles down, and
 // those that pass after the first.
 func (s Story) days() int {
