@@ -19,6 +19,15 @@ type Channel interface {
 	// CodeLink is what a QR code holds that brings people through a participant's code, and until when it does;
 	// a zero time is for ever.
 	CodeLink(ctx context.Context, code string) (link string, until time.Time, err error)
+	// Users tells whom names stand for, in their order: what senders call a user by, such as member:17, instead of as the
+	// campaigns on the channel know them. Only names with a colon are asked about, MaxBatch at most.
+	Users(ctx context.Context, names []string) ([]Who, error)
+}
+
+// Who is whom a name stands for.
+type Who struct {
+	User string // as campaigns know them
+	Err  error  // why it stands for nobody: fault.NotFound says what would change that, fault.Invalid what is wrong with it
 }
 
 // web is the channel that needs no set-up.
@@ -27,6 +36,15 @@ type web struct{ engine *Engine }
 // CodeLink is the link to the page behind a code.
 func (w web) CodeLink(_ context.Context, code string) (string, time.Time, error) {
 	return w.engine.InviteLink(code), time.Time{}, nil
+}
+
+// Users are who they are called: the web has no other names.
+func (w web) Users(_ context.Context, names []string) ([]Who, error) {
+	all := make([]Who, len(names))
+	for i, name := range names {
+		all[i].User = name
+	}
+	return all, nil
 }
 
 // maxChannelLink is the most bytes of what a channel's QR codes hold.

@@ -53,7 +53,8 @@ const MaxBatch = 1000
 const MaxAhead = 5 * time.Minute
 
 // Accept writes events into their campaigns' journals and returns when they are on disk. Events that are wrong are
-// rejected one by one, the others are taken. While intake is busy events that only the funnel counts are rejected too,
+// rejected one by one, the others are taken; so are those of users whom the campaign's channel does not know by the name
+// they are called. While intake is busy events that only the funnel counts are rejected too,
 // to be sent again; where there are no others, all of it is fault.Unavailable. An error means that nothing may be
 // assumed: send the same again, with the same ids nothing counts twice.
 func (e *Engine) Accept(ctx context.Context, events []Incoming) (Receipt, error) {
@@ -62,6 +63,7 @@ func (e *Engine) Accept(ctx context.Context, events []Incoming) (Receipt, error)
 		return receipt, fault.New(fault.TooLarge, "%d events in one call; send at most %d", len(events), MaxBatch)
 	}
 	d := &delivery{done: make(chan error, 1)}
+	var named []naming
 	now := e.Now()
 	busy, shed := e.intake.room.busy(), 0
 	for i := range events {
@@ -78,7 +80,15 @@ func (e *Engine) Accept(ctx context.Context, events []Incoming) (Receipt, error)
 			receipt.Rejected = append(receipt.Rejected, Rejection{Index: i, ID: events[i].ID, Error: errBusy.Error()})
 			continue
 		}
+		if hasKind(draft.user) {
+			named = append(named, naming{draft, i})
+		}
 		d.drafts = append(d.drafts, draft)
+	}
+	if len(named) > 0 {
+		if err := e.nameUsers(ctx, events, named, d, &receipt); err != nil {
+			return receipt, err
+		}
 	}
 	e.Metrics.Shed(shed)
 	if shed > 0 && len(d.drafts) == 0 {
@@ -118,8 +128,8 @@ func (e *Engine) check(ctx context.Context, in *Incoming, now time.Time) (*draft
 		return nil, fault.New(fault.Invalid, "campaign is missing; name the campaign the event belongs to")
 	case !plainText(in.ID, event.MaxID):
 		return nil, fault.New(fault.Invalid, "id must have 1 to %d characters without control characters", event.MaxID)
-	case !plainText(in.User, event.MaxUser):
-		return nil, fault.New(fault.Invalid, "user must have 1 to %d characters without control characters", event.MaxUser)
+	case !plainText(in.User, mostSaid(in.User)):
+		return nil, errUser
 	case in.Code != "" && !plainText(in.Code, event.MaxCode):
 		return nil, fault.New(fault.Invalid, "code must have at most %d characters without control characters", event.MaxCode)
 	case !eventType.MatchString(in.Type):

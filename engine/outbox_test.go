@@ -3,6 +3,7 @@ package engine_test
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -24,6 +25,10 @@ type noCodes struct{}
 
 func (noCodes) CodeLink(_ context.Context, code string) (string, time.Time, error) {
 	return "https://q.example/" + code, time.Time{}, nil
+}
+
+func (noCodes) Users(_ context.Context, names []string) ([]engine.Who, error) {
+	return nil, errors.New("nobody is called by another name here")
 }
 
 // onChannel is a house with a channel beside the web.

@@ -38,6 +38,11 @@ func (e *Engine) Join(ctx context.Context, id string, j Joining) (v ParticipantV
 	if err != nil {
 		return v, false, err
 	}
+	if hasKind(j.User) {
+		if j.User, err = e.joinerNamed(ctx, c.definition, j.User); err != nil {
+			return v, false, err
+		}
+	}
 	p, joined, err := e.joiners.get(ctx, e.lookup(c.no, j.User))
 	if err != nil {
 		return v, false, err
@@ -144,7 +149,7 @@ func (e *Engine) readFaces(ctx context.Context, who []personNo) (map[personNo]fa
 func checkJoining(j *Joining) error {
 	j.Nickname = strings.TrimSpace(j.Nickname)
 	var wrong []fault.Field
-	if !plainText(j.User, event.MaxUser) {
+	if !plainText(j.User, mostSaid(j.User)) {
 		wrong = append(wrong, fault.Field{Field: "user", Message: "write 1 to 128 characters without control characters"})
 	}
 	if j.Nickname != "" && !plainText(j.Nickname, MaxNickname) {

@@ -153,8 +153,8 @@ func (a *Accounts) Channels(ctx context.Context) (map[string]engine.Channel, err
 	return all, nil
 }
 
-// Channel gives campaigns on a channel their codes.
-func (a *Accounts) Channel(name string) engine.Channel { return codeGiver{a, name} }
+// Channel is a channel as campaigns on it see it.
+func (a *Accounts) Channel(name string) engine.Channel { return front{a, name} }
 
 // move says which account serves a channel that it was moved to.
 type move struct {

@@ -53,15 +53,15 @@ func (c *codes) keep(one code) {
 	c.young[one.Code] = one
 }
 
-// codeGiver gives campaigns on one channel the codes of whichever account serves it.
-type codeGiver struct {
+// front is a channel as campaigns on it see it, whichever account serves it.
+type front struct {
 	accounts *Accounts
 	channel  string
 }
 
 // CodeLink is what the QR of a participant's code holds, and until when the platform knows it.
-func (g codeGiver) CodeLink(ctx context.Context, text string) (string, time.Time, error) {
-	s, err := g.accounts.serving(ctx, g.channel)
+func (f front) CodeLink(ctx context.Context, text string) (string, time.Time, error) {
+	s, err := f.accounts.serving(ctx, f.channel)
 	if err != nil {
 		return "", time.Time{}, err
 	}

@@ -274,6 +274,7 @@ func (s *station) commit(ctx context.Context, changes []*change) error {
 		}
 		touched := map[string]*fan{}
 		var written []push
+		var left [][]byte
 		now := s.accounts.now()
 		for _, c := range changes {
 			c.before, c.err = nil, nil
@@ -293,6 +294,9 @@ func (s *station) commit(ctx context.Context, changes []*change) error {
 				continue
 			}
 			next.UpdatedAt = now
+			if next.LeftAt != f.LeftAt {
+				left = append(left, next.UserKey)
+			}
 			fans[key], touched[key] = &next, &next
 			if c.push != nil {
 				known[string(c.push.PushKey)] = c.push
@@ -315,6 +319,9 @@ func (s *station) commit(ctx context.Context, changes []*change) error {
 			"allowance", "allowance_until", "talk", "updated_at",
 		})
 		if err != nil {
+			return err
+		}
+		if err := forgetMembers(tx, left); err != nil {
 			return err
 		}
 		return database.Insert(tx, written)

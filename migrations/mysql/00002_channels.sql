@@ -50,6 +50,17 @@ CREATE TABLE IF NOT EXISTS fans (
   KEY fans_by_union_key (union_key)
 ) DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
 
+-- What shops call those whom a channel has met.
+CREATE TABLE IF NOT EXISTS members (
+  channel VARCHAR(32) NOT NULL,
+  member_key BINARY(16) NOT NULL,
+  user_key BINARY(16) NOT NULL, -- as in fans
+  user_enc VARBINARY(600) NULL, -- as campaigns know them; NULL since they left
+  updated_at BIGINT NOT NULL,
+  PRIMARY KEY (channel, member_key),
+  KEY members_by_user_key (user_key)
+) DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
+
 -- What a channel was told, so that the platform's repetitions get the first answer again.
 CREATE TABLE IF NOT EXISTS channel_pushes (
   channel VARCHAR(32) NOT NULL,
@@ -131,5 +142,6 @@ DROP TABLE IF EXISTS channel_codes;
 DROP TABLE IF EXISTS channel_usage;
 DROP TABLE IF EXISTS channel_tokens;
 DROP TABLE IF EXISTS channel_pushes;
+DROP TABLE IF EXISTS members;
 DROP TABLE IF EXISTS fans;
 DROP TABLE IF EXISTS messages;

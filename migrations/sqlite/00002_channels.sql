@@ -50,6 +50,17 @@ CREATE UNIQUE INDEX IF NOT EXISTS fans_by_channel_open_key ON fans (channel, ope
 CREATE INDEX IF NOT EXISTS fans_by_channel_user_key ON fans (channel, user_key);
 CREATE INDEX IF NOT EXISTS fans_by_union_key ON fans (union_key);
 
+-- What shops call those whom a channel has met.
+CREATE TABLE IF NOT EXISTS members (
+  channel TEXT NOT NULL,
+  member_key BLOB NOT NULL,
+  user_key BLOB NOT NULL, -- as in fans
+  user_enc BLOB NULL, -- as campaigns know them; NULL since they left
+  updated_at BIGINT NOT NULL,
+  PRIMARY KEY (channel, member_key)
+);
+CREATE INDEX IF NOT EXISTS members_by_user_key ON members (user_key);
+
 -- What a channel was told, so that the platform's repetitions get the first answer again.
 CREATE TABLE IF NOT EXISTS channel_pushes (
   channel TEXT NOT NULL,
@@ -131,5 +142,6 @@ DROP TABLE IF EXISTS channel_codes;
 DROP TABLE IF EXISTS channel_usage;
 DROP TABLE IF EXISTS channel_tokens;
 DROP TABLE IF EXISTS channel_pushes;
+DROP TABLE IF EXISTS members;
 DROP TABLE IF EXISTS fans;
 DROP TABLE IF EXISTS messages;

@@ -1,0 +1,190 @@
+package wechat
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"kfactor/engine"
+	"kfactor/internal/fault"
+)
+
+// What a shop may call a user, beside the openid: the kind, a colon and the id.
+const (
+	unionKind  = "unionid"
+	memberKind = "member"
+)
+
+// maxForeignID is the most characters of a member's id or a unionid.
+const maxForeignID = 128
+
+// checkID says what is wrong with a member's id or a unionid, "" for nothing.
+func checkID(id string) string {
+	if id == "" || !utf8.ValidString(id) || utf8.RuneCountInString(id) > maxForeignID || strings.ContainsFunc(id, unicode.IsControl) {
+		return "must have 1 to 128 characters without control characters"
+	}
+	return ""
+}
+
+// follower is somebody whom campaigns on a channel may know.
+type follower struct {
+	key  []byte // keyed hash of user
+	user string // as campaigns know them; "" where that was erased when they left
+}
+
+// index is a way to find fans.
+type index struct {
+	where string // of accounts and keys
+	key   func(f *fan) []byte
+}
+
+func byOpenID() index {
+	return index{"channel IN ? AND open_key IN ?", func(f *fan) []byte { return f.OpenKey }}
+}
+
+func byUnionID() index {
+	return index{"channel IN ? AND union_key IN ?", func(f *fan) []byte { return f.UnionKey }}
+}
+
+func byUser() index {
+	return index{"channel IN ? AND user_key IN ?", func(f *fan) []byte { return f.UserKey }}
+}
+
+// mostKeys is how many are looked up in one statement.
+const mostKeys = 500
+
+// followers finds people of a channel, by the key that they were looked for with. Somebody whom both the channel's own
+// account and the one that serves it have met is who they are on the former, as for what they do themselves.
+func (a *Accounts) followers(ctx context.Context, channel string, by index, keys [][]byte) (map[string]follower, error) {
+	if len(keys) == 0 {
+		return nil, nil
+	}
+	s, err := a.serving(ctx, channel)
+	if err != nil {
+		return nil, err
+	}
+	accounts := []string{channel}
+	if s.name != channel {
+		accounts = append(accounts, s.name)
+	}
+	db := a.DB.WithContext(ctx)
+	met := map[string][]*fan{}
+	unions := map[string][]string{} // of those whom the serving account has met: what they were looked for with
+	for part := range slices.Chunk(keys, mostKeys) {
+		var fans []fan
+		if err := db.Where(by.where, accounts, part).Find(&fans).Error; err != nil {
+			return nil, err
+		}
+		for i := range fans {
+			f := &fans[i]
+			key := string(by.key(f))
+			met[key] = append(met[key], f)
+			if f.Channel != channel && f.united() {
+				unions[string(f.UnionKey)] = append(unions[string(f.UnionKey)], key)
+			}
+		}
+	}
+	wanted := make([][]byte, 0, len(unions))
+	for union := range unions {
+		wanted = append(wanted, []byte(union))
+	}
+	for part := range slices.Chunk(wanted, mostKeys) {
+		var fans []fan
+		if err := db.Where(byUnionID().where, accounts[:1], part).Find(&fans).Error; err != nil {
+			return nil, err
+		}
+		for i := range fans {
+			for _, key := range unions[string(fans[i].UnionKey)] {
+				met[key] = append(met[key], &fans[i])
+			}
+		}
+	}
+	found := make(map[string]follower, len(met))
+	for key, fans := range met {
+		found[key] = a.follower(channel, fans)
+	}
+	return found, nil
+}
+
+// follower is who a channel's campaigns know somebody as of whom there are these rows.
+func (a *Accounts) follower(channel string, fans []*fan) follower {
+	var best follower
+	for _, f := range fans {
+		one := follower{f.UserKey, a.userThere(f)}
+		if best.key == nil || one.user != "" && (best.user == "" || f.Channel == channel) {
+			best = one
+		}
+	}
+	return best
+}
+
+// readName takes apart what a shop calls a user.
+func readName(name string) (kind, id string, err error) {
+	kind, id, _ = strings.Cut(name, ":")
+	if kind != unionKind && kind != memberKind {
+		return "", "", fault.New(fault.Invalid, "%.64q is neither an openid nor unionid:ID nor member:ID", name)
+	}
+	if wrong := checkID(id); wrong != "" {
+		return "", "", fault.New(fault.Invalid, "what follows %s: %s", kind, wrong)
+	}
+	return kind, id, nil
+}
+
+// Users tells whom unionids and members of a shop's stand for.
+func (f front) Users(ctx context.Context, names []string) ([]engine.Who, error) {
+	all := make([]engine.Who, len(names))
+	keys := make([][]byte, len(names)) // nil: nobody is looked for
+	var unions, members [][]byte
+	for i, name := range names {
+		kind, id, err := readName(name)
+		switch {
+		case err != nil:
+			all[i].Err = err
+		case kind == unionKind:
+			keys[i] = f.accounts.unionKey(id)
+			unions = append(unions, keys[i])
+		default:
+			keys[i] = f.accounts.memberKey(f.channel, id)
+			members = append(members, keys[i])
+		}
+	}
+	found, err := f.accounts.followers(ctx, f.channel, byUnionID(), unions)
+	if err != nil {
+		return nil, err
+	}
+	tied, err := f.accounts.tied(ctx, f.channel, members)
+	if err != nil {
+		return nil, err
+	}
+	for i, name := range names {
+		if keys[i] == nil {
+			continue
+		}
+		var who follower
+		var known bool
+		if strings.HasPrefix(name, memberKind) {
+			if who, known = tied[string(keys[i])]; !known {
+				all[i].Err = fault.New(fault.NotFound, "channel %s knows no such member; tie the member to a follower first", f.channel)
+			}
+		} else if who, known = found[string(keys[i])]; !known {
+			all[i].Err = f.accounts.unmet(f.channel, unionKind)
+		}
+		if known && who.user == "" {
+			all[i].Err = fault.New(fault.NotFound,
+				"this follower does not follow channel %s now, and who they are was erased; call them by their openid, or wait until they follow", f.channel)
+		}
+		all[i].User = who.user
+	}
+	return all, nil
+}
+
+// unmet says that nobody with an id has come to a channel.
+func (a *Accounts) unmet(channel, kind string) error {
+	if kind == unionKind {
+		return fault.New(fault.NotFound, "channel %s has never met a follower with this unionid; "+
+			"they have to follow it, or sign in on one of its pages, and are known by it within a minute of following", channel)
+	}
+	return fault.New(fault.NotFound, "channel %s has never met this follower; they have to follow it, or sign in on one of its pages", channel)
+}
