@@ -65,6 +65,7 @@ type Engine struct {
 	joiners      gather[lookup, campaign.Person] // users who have joined
 	faces        gather[personNo, face]
 	posterOwners gather[string, PosterOwner] // by code
+	leavers      gather[lookup, struct{}]    // users whose names and pictures are to be forgotten
 
 	unwakeable atomic.Int64 // UTC milliseconds until which no wake is tried
 }
@@ -93,6 +94,7 @@ func New(c Config) (*Engine, error) {
 		return nil, err
 	}
 	e.joiners.fetch, e.faces.fetch, e.posterOwners.fetch = e.participantsAmong, e.readFaces, e.readPosterOwners
+	e.leavers.fetch = e.undress
 	e.owing.fetch, e.windows.fetch = e.oweAll, e.openWindows
 	e.batches = fair.New(batchesAtOnce(c.DB), time.Now)
 	e.intake = newIntake(e)

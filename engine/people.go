@@ -187,6 +187,34 @@ func (e *Engine) dress(ctx context.Context, person int64, j Joining) error {
 	return e.DB.WithContext(ctx).Model(&identity{}).Where("no = ?", person).Updates(looks).Error
 }
 
+// Undress forgets the nickname and the picture of a user who left. What they did and are owed stays.
+func (e *Engine) Undress(ctx context.Context, id, user string) error {
+	c, err := e.campaign(ctx, id)
+	if err != nil {
+		return err
+	}
+	_, _, err = e.leavers.get(ctx, e.lookup(c.no, user))
+	return err
+}
+
+// undress forgets the looks of many.
+func (e *Engine) undress(ctx context.Context, users []lookup) (map[lookup]struct{}, error) {
+	keys := map[int64][][]byte{}
+	for _, l := range users {
+		keys[l.campaign] = append(keys[l.campaign], l.key[:])
+	}
+	return nil, database.Transact(ctx, e.DB, func(tx *gorm.DB) error {
+		for _, no := range slices.Sorted(maps.Keys(keys)) {
+			err := tx.Model(&identity{}).Where("campaign = ? AND user_key IN ?", no, keys[no]).
+				Updates(map[string]any{"nickname_enc": nil, "avatar_enc": nil}).Error
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
 // findUser gives the number of a user in a campaign; fault.NotFound for somebody it has never seen.
 func (e *Engine) findUser(ctx context.Context, no int64, user string) (int64, error) {
 	l := e.lookup(no, user)

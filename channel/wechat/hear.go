@@ -141,6 +141,7 @@ type hearing struct {
 	ask    func(ctx context.Context) string // an answer that has to be looked up, in place of reply
 	alter  []func(f *fan) error             // what becomes of the fan
 	opens  *trigger                         // nil: nothing
+	leaves map[string]string                // campaigns that are to forget a user's looks, with the user
 }
 
 func (d *desk) hearOnce(ctx context.Context, p wire.Push, open []byte, began time.Time) ([]byte, string, error) {
@@ -164,6 +165,11 @@ func (d *desk) hearOnce(ctx context.Context, p wire.Push, open []byte, began tim
 	}
 	if err := d.engine.Owe(ctx, h.owed); err != nil {
 		return nil, "", err
+	}
+	for campaign, user := range h.leaves {
+		if err := d.engine.Undress(ctx, campaign, user); err != nil {
+			return nil, "", err
+		}
 	}
 	if h.ask != nil {
 		h.reply = d.askInTime(ctx, h, began)

@@ -38,8 +38,10 @@ func (d *desk) mean(ctx context.Context, h *hearing) error {
 		h.opens = &afterAction
 		return d.followed(ctx, h, running)
 	case p.Event == wire.EventUnsubscribe:
+		h.leaves = map[string]string{}
 		for _, c := range running {
 			h.happen(c.ID, c.Definition.Channel, "unsubscribe", "", nil)
+			h.leaves[c.ID] = h.visitor.user(c.Definition.Channel)
 		}
 		return nil
 	case p.Event == wire.EventScan:

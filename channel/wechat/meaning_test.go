@@ -269,6 +269,40 @@ func TestMeaning(t *testing.T) {
 		}
 	})
 
+	t.Run("WhoLeavesIsForgottenByNameAndPicture", func(t *testing.T) {
+		t.Parallel()
+		h := open(t, databasetest.SQLite(t), nil, "main")
+		h.launch(definition())
+		ann, bob := h.twins["main"].AddFan("安"), h.twins["main"].AddFan("波")
+		h.follow(ann, "")
+		h.follow(bob, "")
+		h.settle()
+		names := func() (names []string) {
+			for _, f := range []*twin.Fan{ann, bob} {
+				code, err := h.engine.CodeOfUser(t.Context(), "c", f.OpenID)
+				if err != nil {
+					t.Fatal(err)
+				}
+				v, err := h.engine.Participant(t.Context(), "c", code, true)
+				if err != nil {
+					t.Fatal(err)
+				}
+				names = append(names, v.Nickname)
+			}
+			return names
+		}
+		for _, f := range []*twin.Fan{ann, bob} {
+			if err := h.engine.Profile(t.Context(), "c", f.OpenID, "小明", ""); err != nil {
+				t.Fatal(err)
+			}
+		}
+		equal(t, names(), []string{"小明", "小明"})
+		if err := ann.Unfollow(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		equal(t, names(), []string{"", "小明"})
+	})
+
 	t.Run("AKeywordInTheMiddleOfADialogueIsNoAnswerToIt", func(t *testing.T) {
 		t.Parallel()
 		h := open(t, databasetest.SQLite(t), nil, "main")
