@@ -1,6 +1,7 @@
 package client
 
 import (
+	"bytes"
 	"compress/gzip"
 	"context"
 	"errors"
@@ -155,12 +156,16 @@ func TestFailures(t *testing.T) {
 				fmt.Fprint(w, `{"x":"`+strings.Repeat("x", bytes)+`"}`)
 			}
 		}
+		var packed bytes.Buffer // made before anybody waits for it
+		z := gzip.NewWriter(&packed)
+		fmt.Fprint(z, `{"x":"`+strings.Repeat("x", 2*MaxAnswer)+`"}`)
+		if err := z.Close(); err != nil {
+			t.Fatal(err)
+		}
 		p.handle(pathCustom, flood(MaxAnswer))
 		p.handle(pathTyping, func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Encoding", "gzip")
-			z := gzip.NewWriter(w)
-			fmt.Fprint(z, `{"x":"`+strings.Repeat("x", 20*MaxAnswer)+`"}`)
-			_ = z.Close()
+			_, _ = w.Write(packed.Bytes())
 		})
 		p.handle(pathTemplate, flood(MaxAnswer-8))
 		c, _, _ := p.account(t)
