@@ -68,30 +68,38 @@ type demoOptions struct {
 	json bool
 }
 
-// demo runs a whole server on throw-away data, with a platform beside it, and plays the story on them.
+// demo plays the story on throw-away data.
 func (a *app) demo(ctx context.Context, story demo.Story, o demoOptions) (err error) {
 	dir, err := os.MkdirTemp("", "kfactor-demo-")
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	s := a.settings
+	s.DataDir, s.RedisURL = dir, queue.Embedded
+	s.DatabaseURL = "sqlite://" + filepath.ToSlash(filepath.Join(dir, "kfactor.db"))
+	return a.demoOn(ctx, s, story, o)
+}
+
+// demoOn runs a whole server on the stores of the settings, with a platform beside it, and plays the story on them.
+func (a *app) demoOn(ctx context.Context, s settings.Settings, story demo.Story, o demoOptions) error {
 	log := a.logger()
-	if !a.settings.Given("log") {
+	if !s.Given("log") {
 		log = telemetry.Logger("error", a.stderr, isTerminal(a.stderr))
 	}
-	listener, err := demoListener(ctx, a.settings)
+	listener, err := demoListener(ctx, s)
 	if err != nil {
 		return err
 	}
 	defer listener.Close()
-	link := a.settings.Link(listener.Addr())
+	link := s.Link(listener.Addr())
 	platform, err := startTwin(ctx, listener.Addr(), o.seed, log)
 	if err != nil {
 		return err
 	}
 	defer platform.stop()
 
-	s := demoSettings(a.settings, dir, platform.Twin)
+	s = onTwin(s, platform.Twin)
 	around := surroundings{
 		now: platform.Clock().Now,
 		// The twin's pictures of people are on this machine.
@@ -126,7 +134,7 @@ func (a *app) demo(ctx context.Context, story demo.Story, o demoOptions) (err er
 const (
 	maxDemoAvatar  = 1 << 20   // of one person
 	maxDemoAvatars = 32 << 20  // of all that are kept
-	maxDemoPosters = 192 << 20 // in chats: more than those of a town
+	maxDemoPosters = 128 << 20 // in chats: more than those of a town
 )
 
 var (
@@ -134,11 +142,9 @@ var (
 	loopback6 = netip.MustParsePrefix("::1/128")
 )
 
-// demoSettings keep everything in one folder and have the twin's account as the only channel. Fans all come from this
-// machine: an address of their own is in what their browsers say.
-func demoSettings(s settings.Settings, dir string, t *twin.Twin) settings.Settings {
-	s.DataDir, s.RedisURL = dir, queue.Embedded
-	s.DatabaseURL = "sqlite://" + filepath.ToSlash(filepath.Join(dir, "kfactor.db"))
+// onTwin has the twin's account as the only channel. Fans all come from this machine: an address of their own is in what
+// their browsers say.
+func onTwin(s settings.Settings, t *twin.Twin) settings.Settings {
 	s.TrustedProxies = []netip.Prefix{loopback4, loopback6}
 	c := t.Config()
 	s.Channels = map[string]settings.Channel{demo.Channel: {
@@ -319,7 +325,9 @@ func watch(ctx context.Context, talk io.Writer, play *demo.Play, show func(*twin
 func showAddresses(talk io.Writer, t *twin.Twin, f *twin.Fan, link, key string) {
 	phone := t.BaseURL() + "/_twin/fans/" + f.OpenID
 	page := link + "/wechat/" + demo.Channel + "/enter?to=" + url.QueryEscape("/me/"+demo.CampaignID)
-	api := func(path string) string { return fmt.Sprintf("curl -H 'Authorization: Bearer %s' %s%s", key, link, path) }
+	api := func(path string) string {
+		return fmt.Sprintf("curl -H 'Authorization: Bearer %s' %s%s", key, link, path)
+	}
 	fmt.Fprintf(talk, "  all fans           %s/_twin/\n"+
 		"  a fan's WeChat     %s\n"+
 		"  a fan's page       %s/browser?url=%s\n"+

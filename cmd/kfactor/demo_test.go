@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"io"
 	"net"
@@ -14,6 +15,7 @@ import (
 	"testing"
 
 	"kfactor/cmd/kfactor/demo"
+	"kfactor/internal/services"
 	"kfactor/internal/settings"
 )
 
@@ -140,5 +142,31 @@ func TestTheDemoAsJSON(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(w.dir, "data")); err == nil {
 		t.Error("a demo touched the data directory")
+	}
+}
+
+func TestTheDemoTellsTheSameStoryOnMySQL(t *testing.T) {
+	t.Parallel()
+	tell := func(environ map[string]string) string {
+		t.Helper()
+		s, err := settings.Load("", nil, environ)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var out, errs bytes.Buffer
+		a := &app{stdout: &out, stderr: &errs, settings: s}
+		if err := a.demoOn(t.Context(), s, demo.Write(20, 3), demoOptions{seed: 3, end: true, json: true}); err != nil {
+			t.Fatalf("ended with %v: %s", err, &errs)
+		}
+		return out.String()
+	}
+	dir := t.TempDir()
+	embedded := tell(map[string]string{"addr": "127.0.0.1:0", "data_dir": dir, "database_url": "sqlite://" + filepath.Join(dir, "demo.db")})
+	shared := tell(map[string]string{
+		"addr": "127.0.0.1:0", "data_dir": t.TempDir(), "database_url": services.MySQL(t), "redis_url": services.Redis(t),
+		"secret_key": base64.StdEncoding.EncodeToString(make([]byte, 32)),
+	})
+	if embedded != shared {
+		t.Errorf("on SQLite\n%s\non MySQL\n%s", embedded, shared)
 	}
 }

@@ -263,8 +263,12 @@ func (p *Play) lookAtBoard(ctx context.Context, want expectation, r *Report) err
 	slices.SortFunc(lines, func(a, b line) int { return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.fan, b.fan)) })
 	for i, l := range lines[:min(len(lines), boardPlaces)] {
 		r.Leaderboard = append(r.Leaderboard, Place{Rank: i + 1, Fan: p.people[l.fan].Name, Nickname: l.Nickname, Count: int(l.Count)})
-		if shown := l.Nickname != ""; shown != p.story.fans[l.fan].dresses || shown && l.Nickname != p.people[l.fan].Name {
-			r.differs("fan %d is called %q on the leaderboard", l.fan, l.Nickname)
+		want := "" // whoever leaves takes their name with them
+		if f := p.story.fans[l.fan]; f.dresses && !f.leaves {
+			want = f.name
+		}
+		if l.Nickname != want {
+			r.differs("fan %d is called %q on the leaderboard instead of %q", l.fan, l.Nickname, want)
 		}
 	}
 	return nil
