@@ -120,6 +120,8 @@ func typeText(place any) string {
 	switch place.(type) {
 	case *string:
 		return "a string"
+	case *bool:
+		return "true or false"
 	case **time.Time:
 		return "a time such as 2026-03-02T10:00:00+08:00"
 	}

@@ -58,6 +58,7 @@ type house struct {
 	*httptest.Server
 	t      *testing.T
 	engine *engine.Engine
+	wechat *wechat.Channels
 	db     *gorm.DB
 	keys   map[string]string // secrets by role
 	log    *lines
@@ -76,13 +77,19 @@ func open(t *testing.T, options ...option) *house {
 // openOn starts a house whose campaigns may be on these channels beside the web.
 func openOn(t *testing.T, channels map[string]settings.Channel, options ...option) *house {
 	t.Helper()
+	return openOver(t, databasetest.SQLite(t), channels, options...)
+}
+
+// openOver starts a house over a database.
+func openOver(t *testing.T, db *gorm.DB, channels map[string]settings.Channel, options ...option) *house {
+	t.Helper()
 	discard := slog.New(slog.DiscardHandler)
 	q, err := queue.Open("embedded", discard)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { q.Close() })
-	h := &house{t: t, keys: map[string]string{}, log: &lines{}, data: t.TempDir(), db: databasetest.SQLite(t)}
+	h := &house{t: t, keys: map[string]string{}, log: &lines{}, data: t.TempDir(), db: db}
 	h.Server = httptest.NewUnstartedServer(nil)
 	public := "http://" + h.Listener.Addr().String()
 	secret := []byte("0123456789abcdef0123456789abcdef")
@@ -107,6 +114,7 @@ func openOn(t *testing.T, channels map[string]settings.Channel, options ...optio
 		t.Fatal(err)
 	}
 	served = accounts.Serve(h.engine)
+	h.wechat = served
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- h.engine.Run(ctx) }()

@@ -252,3 +252,28 @@ func TestSlice(t *testing.T) {
 		}
 	})
 }
+
+// FuzzParseTies holds that no body panics, and that what is read adds up to what was sent.
+func FuzzParseTies(f *testing.F) {
+	f.Add([]byte(`{"members":[{"member":"1","openid":"o"},{"member":"2","unionid":"u","replace":true},{"member":3},null,[],"x"]}`))
+	f.Add([]byte(`{"members":[],"members":[]}`))
+	f.Add([]byte(`{"members":[{"member":"1","member":"2"}]} {`))
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		b, err := parseTies(raw)
+		if err != nil {
+			if fault.KindOf(err) == fault.Internal {
+				t.Fatalf("nobody named %v", err)
+			}
+			return
+		}
+		var body struct {
+			Members []json.RawMessage `json:"members"`
+		}
+		if err := json.Unmarshal(withoutMark(raw), &body); err != nil {
+			t.Fatalf("it was read, and is no JSON: %v", err)
+		}
+		if n := len(b.ties) + len(b.rejected); n != len(body.Members) || len(b.places) != len(b.ties) {
+			t.Fatalf("%d of %d were read", n, len(body.Members))
+		}
+	})
+}

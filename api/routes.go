@@ -31,8 +31,8 @@ const (
 // routes is the whole surface on one page. The OpenAPI document says the same, and a test holds them together.
 func (s *server) routes() []route {
 	const (
-		GET, POST, PUT = http.MethodGet, http.MethodPost, http.MethodPut
-		page           = "limit cursor"
+		GET, POST, PUT, DELETE = http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete
+		page                   = "limit cursor"
 	)
 	return []route{
 		// campaigns
@@ -58,6 +58,12 @@ func (s *server) routes() []route {
 		{POST, "/v1/events", bringers, true, eventsBody, "", s.acceptEvents},
 		{GET, "/v1/campaigns/{id}/events", readers, false, 0, page + " system", s.listEvents},
 		{GET, "/v1/campaigns/{id}/events/{event}/explain", readers, false, 0, "", s.explainEvent},
+
+		// whom a shop's members are
+		{POST, "/v1/channels/{channel}/members", bringers, true, eventsBody, "", s.tieMembers},
+		{GET, "/v1/channels/{channel}/members/{member}", operators, false, 0, "", s.readMember},
+		{PUT, "/v1/channels/{channel}/members/{member}", bringers, false, smallBody, "", s.tieMember},
+		{DELETE, "/v1/channels/{channel}/members/{member}", bringers, false, 0, "", s.untieMember},
 
 		// messages
 		{GET, "/v1/campaigns/{id}/messages", operators, false, 0, page + " state", s.listMessages},
