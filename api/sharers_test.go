@@ -85,7 +85,7 @@ func TestSharersPages(t *testing.T) {
 		if strings.Contains(own.Body, "小红") || strings.Contains(own.Body, "阳娜") || strings.Contains(own.Body, "stays") {
 			t.Fatalf("it tells too much: %s", own.Body)
 		}
-		if zh := me.ask("", "GET", "/me/parcels", "", "Accept-Language", "zh"); !contains(zh.Body, "之前来过,本活动只计新朋友。", "还差 3", "已计入", "另有 1 人来看过") {
+		if zh := me.ask("", "GET", "/me/parcels", "", "Accept-Language", "zh"); !contains(zh.Body, "之前来过，本活动只计新朋友。", "还差 3", "已计入", "另有 1 人来看过") {
 			t.Fatalf("got %s", zh.Body)
 		}
 	})

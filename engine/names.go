@@ -63,7 +63,7 @@ func (e *Engine) nameUsers(ctx context.Context, events []Incoming, named []namin
 			}
 			said := all[i].Err.Error()
 			if fault.KindOf(all[i].Err) == fault.NotFound {
-				said += "; then send the event again: with its id it counts once"
+				said += "; then send the event again, which is safe with the same id"
 			}
 			gone[n.draft] = true
 			receipt.Rejected = append(receipt.Rejected, Rejection{Index: n.index, ID: n.draft.ID, Error: said})

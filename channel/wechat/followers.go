@@ -59,7 +59,7 @@ const mostKeys = 500
 // account and the one that serves it have met is who they are on the former, as for what they do themselves.
 func (a *Accounts) followers(ctx context.Context, channel string, by index, keys [][]byte) (map[string]follower, error) {
 	if len(keys) == 0 {
-		return nil, nil
+		return map[string]follower{}, nil
 	}
 	s, err := a.serving(ctx, channel)
 	if err != nil {
@@ -166,7 +166,7 @@ func (f front) Users(ctx context.Context, names []string) ([]engine.Who, error) 
 		var known bool
 		if strings.HasPrefix(name, memberKind) {
 			if who, known = tied[string(keys[i])]; !known {
-				all[i].Err = fault.New(fault.NotFound, "channel %s knows no such member; tie the member to a follower first", f.channel)
+				all[i].Err = fault.New(fault.NotFound, "channel %s knows no such member; tie the member to a follower", f.channel)
 			}
 		} else if who, known = found[string(keys[i])]; !known {
 			all[i].Err = f.accounts.unmet(f.channel, unionKind)
@@ -184,7 +184,7 @@ func (f front) Users(ctx context.Context, names []string) ([]engine.Who, error) 
 func (a *Accounts) unmet(channel, kind string) error {
 	if kind == unionKind {
 		return fault.New(fault.NotFound, "channel %s has never met a follower with this unionid; "+
-			"they have to follow it, or sign in on one of its pages, and are known by it within a minute of following", channel)
+			"they have to follow it, or sign in on one of its pages, and are known by it, as a rule, within a minute of following", channel)
 	}
 	return fault.New(fault.NotFound, "channel %s has never met this follower; they have to follow it, or sign in on one of its pages", channel)
 }

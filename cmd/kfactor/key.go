@@ -16,7 +16,7 @@ import (
 func (a *app) keyCommand() *cobra.Command {
 	return a.group("key", "API keys",
 		"Roles: owner (all), operator (campaigns, posters, participants), reviewer (review queue), finance (grants,\n"+
-			"ledger, exports), viewer (reads, without personal data), ingest (may only send participants and events).",
+			"ledger, exports), viewer (reads, without personal data), ingest (may only send participants and events, and tie members).",
 		a.keyCreateCommand(), a.keyListCommand(), a.keyRevokeCommand())
 }
 
