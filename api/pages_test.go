@@ -120,7 +120,7 @@ func TestPages(t *testing.T) {
 		}
 		zh := h.browser(t)
 		zh.submit("/r/"+code+"/join", "阿强", "Accept-Language", "zh").must(http.StatusSeeOther)
-		if got := zh.ask("", "GET", "/me/spring", "", "Accept-Language", "zh").must(http.StatusOK); !contains(got.Body, "<bdi>阿强</bdi>,你好", "我的海报", `lang="zh-CN"`) {
+		if got := zh.ask("", "GET", "/me/spring", "", "Accept-Language", "zh").must(http.StatusOK); !contains(got.Body, "<bdi>阿强</bdi>，你好", "我的海报", `lang="zh-CN"`) {
 			t.Fatalf("got %s", got.Body)
 		}
 		if got := zh.ask("", "GET", "/r/ZZZZZZZZZZ", "", "Accept-Language", "zh").must(http.StatusNotFound); !contains(got.Body, "页面不存在") {

@@ -264,7 +264,7 @@ func (r *records) nextDue(task string, p *campaign.Person) (next int64) {
 
 func (r *records) explainTier(t campaign.Tier, p *campaign.Person) ExplainedThing {
 	if slices.Contains(p.Facts.Reached, t.Name) {
-		return ExplainedThing{Name: t.Name, State: "reached", Why: "All targets were met; a tier once reached stays reached.", WhyZH: "目标已达成,达成后不会失去。"}
+		return ExplainedThing{Name: t.Name, State: "reached", Why: "All targets were met; a tier once reached stays reached.", WhyZH: "目标已达成，达成后不会失去。"}
 	}
 	c := &chain{}
 	r.stopAtTier(c, r.present(), p, t)

@@ -158,16 +158,16 @@ func (s *story) scan(c *chain) {
 	window := span(s.d.Attribution.Window)
 	switch {
 	case s.own():
-		c.tell(stepScan, words{"It is their own task; no code is needed.", "这是本人的任务,无需扫码。"})
+		c.tell(stepScan, words{"It is their own task; no code is needed.", "这是本人的任务，无需扫码。"})
 	case s.t.Outcome == event.UnknownCode:
 		s.stopAtUnknownCode(c)
 	case s.completedLater():
-		c.tell(stepScan, say("A scan of code %s arrived late, and was taken into account.", "邀请码 %s 的扫码记录迟到,已补上。", code))
+		c.tell(stepScan, say("A scan of code %s arrived late, and was taken into account.", "邀请码 %s 的扫码记录迟到，已补上。", code))
 	case s.t.Outcome == event.NoInviter:
 		c.stop(stepScan, outcomeWords[event.NoInviter],
-			say("A scan from the %s before that reaches us late is still taken into account.", "若此前 %s内的扫码记录迟到,收到后会自动补记。", window).and(s.again()))
+			say("A scan from the %s before that reaches us late is still taken into account.", "若此前 %s内的扫码记录迟到，收到后会自动补记。", window).and(s.again()))
 	case s.e != s.src && s.e.Type != event.TimePassed:
-		c.tell(stepScan, say("Their coming through code %s was told late.", "通过邀请码 %s 到来的记录迟到,现已收到。", code))
+		c.tell(stepScan, say("Their coming through code %s was told late.", "通过邀请码 %s 到来的记录迟到，现已收到。", code))
 	case s.src.Code != "":
 		c.tell(stepScan, say("Came through code %s.", "通过邀请码 %s 而来。", shownCode(s.src.Code)))
 	case code != "":
@@ -188,9 +188,9 @@ func (s *story) again() words {
 	case s.task == nil:
 		return words{}
 	case s.task.NewUsersOnly:
-		return words{"Coming again does not help here: the task counts new users only.", "此任务只计新用户,重新来过不会计入。"}
+		return words{"Coming again does not help here: the task counts new users only.", "此任务只计新用户，重新来过不会计入。"}
 	}
-	return say("A new scan with another %s after it counts.", "请好友重新扫码后再次%s,即可计入。", deed(s.task.On))
+	return say("A new scan with another %s after it counts.", "请好友重新扫码后再次%s，即可计入。", deed(s.task.On))
 }
 
 // follow is what somebody did: whether it was at a time that counts, and whether it still stands.
@@ -200,21 +200,21 @@ func (s *story) follow(c *chain) {
 	case s.t.Outcome == event.CampaignNotLive:
 		s.stopAtNotLive(c)
 	case s.t.Outcome == event.BlockedOutcome && s.t.Reason == "actor":
-		c.stop(stepFollow, words{"Who did it is blocked, so nothing they do counts.", "做这件事的人已被屏蔽,所做的不计入。"},
-			words{"Unblocking them lets what they do from then on count.", "解除屏蔽后,此后的行为可以计入。"})
+		c.stop(stepFollow, words{"Who did it is blocked, so nothing they do counts.", "做这件事的人已被屏蔽，所做的不计入。"},
+			words{"Unblocking them lets what they do from then on count.", "解除屏蔽后，此后的行为可以计入。"})
 	case s.t.Outcome == event.Reversed && s.t.Reason == "left_later":
-		c.stop(stepFollow, say("The %s was undone at a later time already; that news had arrived first.", "这次%s之后又已撤销,撤销的记录先到。", did), s.comingBack())
+		c.stop(stepFollow, say("The %s was undone at a later time already; that news had arrived first.", "这次%s之后又已撤销，撤销的记录先到。", did), s.comingBack())
 	case s.t.Outcome == event.Reversed:
 		said := say("The %s at %s took one credit of task %s back.", "%s(%s)撤回了任务%s的 1 次计数。", did, s.at(s.src.Time), taskName(s.d, s.t.Task))
 		said = said.and(words{"Tiers that were reached stay reached.", "已达成的档位不受影响。"})
 		if cr := s.credit; !s.own() && cr != nil && cr.State != campaign.CreditReversed && cr.OnAt > s.src.Time {
-			said = said.and(words{"Since then the friend came back, and the credit too.", "好友此后已回来,计数已恢复。"})
+			said = said.and(words{"Since then the friend came back, and the credit too.", "好友此后已回来，计数已恢复。"})
 			c.stop(stepFollow, said, words{"Nothing to do.", "无需处理。"})
 			return
 		}
 		c.stop(stepFollow, said, s.comingBack())
 	case s.gone():
-		c.stop(stepFollow, say("The %s of %s had counted, and was undone at %s.", "%[2]s %[1]s曾计入,后于 %[3]s 撤销,计数已撤回。", did, s.at(s.src.Time), s.at(s.credit.OffAt)), s.comingBack())
+		c.stop(stepFollow, say("The %s of %s had counted, and was undone at %s.", "%[2]s %[1]s曾计入，后于 %[3]s 撤销，计数已撤回。", did, s.at(s.src.Time), s.at(s.credit.OffAt)), s.comingBack())
 	default:
 		c.tell(stepFollow, say("The %s was at %s.", "%[2]s %[1]s。", did, s.at(s.src.Time)))
 	}
@@ -252,7 +252,7 @@ func (s *story) stopAtNotLive(c *chain) {
 	if s.e.Outcome != "" {
 		_, status = s.history.at(s.e.Seq)
 	}
-	over := words{"What happens after the end does not count; nothing changes that.", "结束之后的行为不计入,无法补记。"}
+	over := words{"What happens after the end does not count; nothing changes that.", "结束之后的行为不计入，无法补记。"}
 	switch {
 	case at.Before(starts):
 		c.stop(stepFollow, say("The campaign only began at %s.", "活动 %s 才开始。", s.at(starts.UnixMilli())), words{"What happens from then on counts.", "开始之后的行为会计入。"})
@@ -279,7 +279,7 @@ func (s *story) attribution(c *chain) {
 	case s.t.Outcome == event.OutsideWindow && !s.completedLater():
 		c.stop(stepAttribution, say("The last scan was longer ago than the attribution window of %s.", "距上次扫码已超过归因窗口(%s)。", window), s.again())
 	case s.t.Outcome == event.ConditionNotMet:
-		c.tell(stepAttribution, words{"Not asked for: the task's condition comes first.", "无需判断:先看任务条件。"})
+		c.tell(stepAttribution, words{"Not asked for: the task's condition comes first.", "无需判断：先看任务条件。"})
 	case s.src.Code == "":
 		c.tell(stepAttribution, say("Belongs to code %s, by the window of %s.", "归因到邀请码 %s(窗口 %s)。", code, window))
 	default:
@@ -294,29 +294,29 @@ func (s *story) rule(c *chain) {
 	case event.Credited, event.Held:
 		c.tell(stepRule, say("Task %s accepts it.", "符合任务%s。", name))
 	case event.Restored:
-		c.tell(stepRule, say("Task %s gave the same credit back, and no second one.", "任务%s恢复了同一次计数,不会多计。", name))
+		c.tell(stepRule, say("Task %s gave the same credit back, and no second one.", "任务%s恢复了同一次计数，不会多计。", name))
 	case event.SelfInvite:
 		if s.t.Reason == "loop" {
-			c.stop(stepRule, say("The owner of code %s was invited by this very person; invitations do not go in circles.", "邀请码 %s 的主人正是由这位用户邀请来的,不能互相邀请。", s.code(s.t.Owner)),
+			c.stop(stepRule, say("The owner of code %s was invited by this very person; invitations do not go in circles.", "邀请码 %s 的主人正是由这位用户邀请来的，不能互相邀请。", s.code(s.t.Owner)),
 				words{"Another person's code, or another friend, counts.", "换一位邀请人或好友即可计入。"})
 			return
 		}
-		c.stop(stepRule, words{"It is their own code; people cannot invite themselves.", "这是本人的邀请码,不能邀请自己。"}, words{"It counts when a friend comes through it.", "请好友通过它到来,即可计入。"})
+		c.stop(stepRule, words{"It is their own code; people cannot invite themselves.", "这是本人的邀请码，不能邀请自己。"}, words{"It counts when a friend comes through it.", "请好友通过它到来，即可计入。"})
 	case event.DuplicateInvitee:
 		s.stopAtDuplicate(c)
 	case event.BlockedOutcome:
 		c.stop(stepRule, say("The inviter, code %s, is blocked.", "邀请人(邀请码 %s)已被屏蔽。", s.code(s.t.Owner)),
-			words{"Unblock the inviter; what comes from then on can count.", "解除屏蔽后,此后的行为可以计入。"})
+			words{"Unblock the inviter; what comes from then on can count.", "解除屏蔽后，此后的行为可以计入。"})
 	case event.NotNewUser:
-		said := say("Task %s counts new users only, and this friend was known before.", "任务%s只计新用户,而这位好友此前已经来过。", name)
+		said := say("Task %s counts new users only, and this friend was known before.", "任务%s只计新用户，而这位好友此前已经来过。", name)
 		if saidKnown(s.src) {
-			said = say("Task %s counts new users only, and the channel said that it knew this friend.", "任务%s只计新用户,而渠道表明这位好友是老用户。", name)
+			said = say("Task %s counts new users only, and the channel said that it knew this friend.", "任务%s只计新用户，而渠道表明这位好友是老用户。", name)
 		}
 		c.stop(stepRule, said, words{"Friends who were never here count.", "请邀请从未来过的好友。"})
 	case event.LimitReached:
 		s.stopAtLimit(c)
 	case event.ConditionNotMet:
-		said := say("The task's condition is not met: %s.", "不满足任务条件:%s。", s.task.When)
+		said := say("The task's condition is not met: %s.", "不满足任务条件：%s。", s.task.When)
 		c.stop(stepRule, said.and(reasonOr(s.t.Reason, s.names)), say("A %s that meets it counts.", "满足条件的%s会计入。", deed(s.task.On)))
 	default:
 		if s.completedLater() {
@@ -328,11 +328,11 @@ func (s *story) rule(c *chain) {
 }
 
 func (s *story) stopAtDuplicate(c *chain) {
-	other := words{"A friend counts once, for one inviter; other friends count.", "每位好友只为一位邀请人计一次,请邀请其他好友。"}
+	other := words{"A friend counts once, for one inviter; other friends count.", "每位好友只为一位邀请人计一次，请邀请其他好友。"}
 	holder := s.code(s.actor.Inviter)
 	switch {
 	case s.t.Reason == "left_later":
-		c.stop(stepRule, words{"The friend left after this; that news had arrived first.", "好友在此之后又离开了,离开的记录先到。"}, s.comingBack())
+		c.stop(stepRule, words{"The friend left after this; that news had arrived first.", "好友在此之后又离开了，离开的记录先到。"}, s.comingBack())
 	case s.t.Reason == "other_inviter" && holder != "":
 		c.stop(stepRule, say("This friend belongs to code %s already.", "这位好友已归属邀请码 %s。", holder), other)
 	case s.credit != nil && s.credit.Event != s.src.ID:
@@ -372,7 +372,7 @@ func saidKnown(e *event.Event) bool {
 func (s *story) hold(c *chain) {
 	cr := s.credit
 	if cr == nil || cr.DueAt == nil {
-		c.tell(stepHold, words{"The task has no hold; it counts at once.", "此任务没有观察期,立即计入。"})
+		c.tell(stepHold, words{"The task has no hold; it counts at once.", "此任务没有观察期，立即计入。"})
 		return
 	}
 	length, due := span(s.task.Hold), s.at(*cr.DueAt)
@@ -381,15 +381,15 @@ func (s *story) hold(c *chain) {
 	}
 	switch {
 	case s.e.Type == event.TimePassed && s.t.Outcome == event.Credited:
-		c.tell(stepHold, say("The hold passed at %s, and it counts.", "观察期已于 %s 期满,已计入。", due))
+		c.tell(stepHold, say("The hold passed at %s, and it counts.", "观察期已于 %s 期满，已计入。", due))
 	case cr.State == campaign.CreditReversed && s.gives():
-		c.stop(stepHold, say("Undone at %s, before the hold of %s had passed at %s.", "在观察期(%[2]s,至 %[3]s)内于 %[1]s 撤销,未计入。", s.at(cr.OffAt), length, due), s.comingBack())
+		c.stop(stepHold, say("Undone at %s, before the hold of %s had passed at %s.", "在观察期(%[2]s，至 %[3]s)内于 %[1]s 撤销，未计入。", s.at(cr.OffAt), length, due), s.comingBack())
 	case cr.State == campaign.CreditHeld && *cr.DueAt > s.now:
 		c.stop(stepHold, say("The task's hold is %s; it passes at %s.", "任务的观察期为 %s,%s 期满。", length, due),
-			words{"Nothing to do: it counts then, unless it is undone before.", "无需操作:期满前没有撤销,到时自动计入。"})
+			words{"Nothing to do: it counts then, unless it is undone before.", "无需操作：期满前没有撤销，到时自动计入。"})
 	case cr.State == campaign.CreditHeld:
-		c.stop(stepHold, say("The hold passed at %s; it is about to count.", "观察期已于 %s 期满,即将计入。", due), words{"It counts within moments while a server runs.", "服务运行时,片刻之后即可计入。"})
+		c.stop(stepHold, say("The hold passed at %s; it is about to count.", "观察期已于 %s 期满，即将计入。", due), words{"It counts within moments while a server runs.", "服务运行时，片刻之后即可计入。"})
 	default:
-		c.tell(stepHold, say("The hold passed at %s, and it counts.", "观察期已于 %s 期满,已计入。", due))
+		c.tell(stepHold, say("The hold passed at %s, and it counts.", "观察期已于 %s 期满，已计入。", due))
 	}
 }

@@ -21,7 +21,7 @@ func (r *records) tellEvent(e *event.Event) []ExplainedChain {
 	case err != nil || e.Outcome == event.Failed:
 		c := &chain{ExplainedChain{Outcome: string(e.Outcome)}}
 		c.stop(stepScan, outcomeWords[event.Failed].and(reasonOr(detail.Reason, r.names)),
-			words{"This is a fault of the program; please report it with the event.", "这是程序缺陷,请连同此事件一并反馈。"})
+			words{"This is a fault of the program; please report it with the event.", "这是程序缺陷，请连同此事件一并反馈。"})
 		return append(chains, c.end())
 	}
 	if e.Outcome == event.UnknownCode && !slices.ContainsFunc(detail.Tasks, func(t event.TaskDetail) bool { return t.Outcome == e.Outcome }) {
@@ -110,7 +110,7 @@ func (s *story) stopAtUncounted(c *chain) {
 		return
 	}
 	if s.e.Owner == 0 || s.e.Owner == s.e.Person {
-		c.stop(stepFollow, say("No task counts a %s; it is in the funnel alone.", "没有任务统计%s,仅计入漏斗。", did),
+		c.stop(stepFollow, say("No task counts a %s; it is in the funnel alone.", "没有任务统计%s，仅计入漏斗。", did),
 			say("A new revision can add a task that counts it (on: %s).", "可在新版本中增加统计它的任务(on: %s)。", s.e.Type))
 		return
 	}
@@ -121,7 +121,7 @@ func (s *story) stopAtUncounted(c *chain) {
 			continue
 		}
 		if cr := s.records.credit(t.Name, s.src); cr != nil {
-			c.stop(stepFollow, say("A %s alone counts for no task; what the friend did otherwise is event %s.", "%s本身不计任务;这位好友的计数见事件 %s。", did, cr.Event), words{"Nothing to do.", "无需处理。"})
+			c.stop(stepFollow, say("A %s alone counts for no task; what the friend did otherwise is event %s.", "%s本身不计任务；这位好友的计数见事件 %s。", did, cr.Event), words{"Nothing to do.", "无需处理。"})
 			return
 		}
 		wanted = append(wanted, deed(t.On))
@@ -155,7 +155,7 @@ func (r *records) tellGrants(e *event.Event, detail event.Detail, told map[int64
 			c.tell(step, words{"Done before.", "此前已完成。"})
 		}
 		if g.Tier == reward.WelcomeTier {
-			c.tell(stepTier, words{"The welcome reward, for a friend who counts.", "新人礼:好友被计入时发放。"})
+			c.tell(stepTier, words{"The welcome reward, for a friend who counts.", "新人礼：好友被计入时发放。"})
 		} else {
 			c.tell(stepTier, say("Tier %s is reached.", "已达成档位%s。", quoted(g.Tier)))
 		}
@@ -169,7 +169,7 @@ func (r *records) tellGrants(e *event.Event, detail event.Detail, told map[int64
 // sumUp says in a few sentences what an event led to, and what has become of that.
 func (r *records) sumUp(e *event.Event, chains []ExplainedChain) words {
 	if e.Outcome == "" {
-		return words{"Accepted and safe; it is applied within moments.", "已接收并保存,片刻后处理。"}
+		return words{"Accepted and safe; it is applied within moments.", "已接收并保存，片刻后处理。"}
 	}
 	detail, err := e.Details()
 	if err != nil || len(chains) == 0 && !e.System {
@@ -191,7 +191,7 @@ func (r *records) sumUp(e *event.Event, chains []ExplainedChain) words {
 	said = said.and(endOf(first))
 	for _, c := range chains[1:] {
 		if c.Task != "" {
-			said = said.and(say("Task %s:", "任务%s:", taskName(r.definitions[r.revision(e)], c.Task)))
+			said = said.and(say("Task %s:", "任务%s：", taskName(r.definitions[r.revision(e)], c.Task)))
 		}
 		said = said.and(endOf(c))
 	}
@@ -232,7 +232,7 @@ func (r *records) sumUpSystem(e *event.Event, detail event.Detail, chains []Expl
 func (r *records) whatFellDue(e *event.Event, detail event.Detail) words {
 	said := systemWords[event.TimePassed]
 	if n := len(detail.Tasks); n > 0 {
-		said = say("Holds passed: %d, which count now.", "%d 次观察期满,现已计入。", n)
+		said = say("Holds passed: %d, which count now.", "%d 次观察期满，现已计入。", n)
 	}
 	if ends := r.definitions[r.revision(e)].Schedule.Ends; !time.UnixMilli(e.Time).Before(ends) {
 		said = said.and(say("The campaign had come to its end (%s).", "活动已到结束时间(%s)。", r.at(ends.UnixMilli())))

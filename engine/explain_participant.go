@@ -15,13 +15,13 @@ func (r *records) tellParticipant(p *campaign.Person, rows []event.Event) []Expl
 	chains := []ExplainedChain{}
 	if grants := r.givenFor(p.Person, reward.WelcomeTier); len(grants) > 0 {
 		c := r.begun(p, reward.WelcomeTier)
-		c.tell(stepTier, words{"The welcome reward, for a friend who counts.", "新人礼:好友被计入时发放。"})
+		c.tell(stepTier, words{"The welcome reward, for a friend who counts.", "新人礼：好友被计入时发放。"})
 		chains = append(chains, r.ended(c, grants))
 	}
 	for _, t := range r.present().Tiers {
 		if slices.Contains(p.Facts.Reached, t.Name) {
 			c := r.begun(p, t.Name)
-			c.tell(stepTier, say("Tier %s is reached, and stays so.", "已达成档位%s,不会失去。", quoted(t.Name)))
+			c.tell(stepTier, say("Tier %s is reached, and stays so.", "已达成档位%s，不会失去。", quoted(t.Name)))
 			chains = append(chains, r.ended(c, r.givenFor(p.Person, t.Name)))
 			continue
 		}
@@ -83,7 +83,7 @@ func (r *records) tellOpenTier(p *campaign.Person, t campaign.Tier, rows []event
 
 	switch {
 	case own:
-		c.tell(stepScan, words{"It is their own task; no code is needed.", "这是本人的任务,无需扫码。"})
+		c.tell(stepScan, words{"It is their own task; no code is needed.", "这是本人的任务，无需扫码。"})
 	case scans == 0:
 		c.stop(stepScan, say("Nobody has come through code %s yet.", "还没有人通过邀请码 %s 到来。", p.Code), words{"Share the poster or the link.", "请分享海报或链接。"})
 	default:
@@ -101,11 +101,11 @@ func (r *records) tellOpenTier(p *campaign.Person, t campaign.Tier, rows []event
 	c.tell(stepRule, say("Task %s: %d counted.", "任务%s已计 %d 次。", taskName(d, q.Task), count))
 	switch {
 	case count+held >= q.Count:
-		said := say("%d counted, and %d still in their hold.", "已计 %d 次,另有 %d 次在观察期。", count, held)
+		said := say("%d counted, and %d still in their hold.", "已计 %d 次，另有 %d 次在观察期。", count, held)
 		if next := r.nextDue(q.Task, p); next != 0 {
 			said = said.and(say("The next passes at %s.", "最早 %s 期满。", r.at(next)))
 		}
-		c.stop(stepHold, said, words{"Nothing to do: they count then, unless they are undone before.", "无需操作:期满前没有撤销,到时自动计入。"})
+		c.stop(stepHold, said, words{"Nothing to do: they count then, unless they are undone before.", "无需操作：期满前没有撤销，到时自动计入。"})
 	case held > 0:
 		c.tell(stepHold, say("%d in their hold.", "%d 次在观察期。", held))
 	default:
@@ -122,9 +122,9 @@ func (r *records) followSoFar(c *chain, task *campaign.Task, deeds int) {
 	ends := r.present().Schedule.Ends
 	switch {
 	case r.row.Status == campaign.Ended || r.now >= ends.UnixMilli():
-		c.stop(stepFollow, words{"The campaign is over; nothing more counts.", "活动已经结束,不再计入。"}, words{"Nothing changes that any more.", "无法再改变。"})
+		c.stop(stepFollow, words{"The campaign is over; nothing more counts.", "活动已经结束，不再计入。"}, words{"Nothing changes that any more.", "无法再改变。"})
 	case r.row.Status == campaign.Paused:
-		c.stop(stepFollow, words{"The campaign is paused; nothing counts meanwhile.", "活动已暂停,其间不计入。"}, words{"Resume the campaign.", "请恢复活动。"})
+		c.stop(stepFollow, words{"The campaign is paused; nothing counts meanwhile.", "活动已暂停，其间不计入。"}, words{"Resume the campaign.", "请恢复活动。"})
 	case time.UnixMilli(r.now).Before(r.present().Schedule.Starts):
 		c.stop(stepFollow, say("The campaign begins at %s.", "活动 %s 开始。", r.at(r.present().Schedule.Starts.UnixMilli())), words{"Nothing to do but wait.", "请等待活动开始。"})
 	case deeds == 0:

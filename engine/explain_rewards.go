@@ -53,7 +53,7 @@ func (s *story) tier(c *chain) ([]*reward.Grant, string) {
 		return grants, t.Name
 	}
 	if !asks {
-		c.stop(stepTier, say("No tier asks for task %s; it counts, and leads to no reward.", "没有档位用到任务%s,已计入,但不对应奖励。", taskName(s.d, s.t.Task)),
+		c.stop(stepTier, say("No tier asks for task %s; it counts, and leads to no reward.", "没有档位用到任务%s，已计入，但不对应奖励。", taskName(s.d, s.t.Task)),
 			words{"A new revision of the campaign can add a tier.", "可在活动的新版本中增加档位。"})
 		return nil, ""
 	}
@@ -84,24 +84,24 @@ func needs(d *campaign.Definition, t campaign.Tier) words {
 // stopAtTier says what is lacking for a tier, by the definition of then; where another asks for less now, that too.
 func (r *records) stopAtTier(c *chain, d *campaign.Definition, p *campaign.Person, t campaign.Tier) {
 	if !p.Joined() {
-		c.stop(stepTier, words{"They have not joined the campaign, and so reach no tier.", "尚未参加活动,因此没有档位。"}, words{"Joining gives them every tier they meet, at once.", "参加活动后,已达到的档位会立即发放。"})
+		c.stop(stepTier, words{"They have not joined the campaign, and so reach no tier.", "尚未参加活动，因此没有档位。"}, words{"Joining gives them every tier they meet, at once.", "参加活动后，已达到的档位会立即发放。"})
 		return
 	}
 	lacking := r.lacking(d, p, t)
 	if len(lacking) == 0 {
 		if p.Facts.Blocked {
-			c.stop(stepTier, say("The targets of tier %s are met, but the participant is blocked.", "已达到档位%s的目标,但参与者被屏蔽。", quoted(t.Name)), words{"Unblocking gives it at once.", "解除屏蔽后立即发放。"})
+			c.stop(stepTier, say("The targets of tier %s are met, but the participant is blocked.", "已达到档位%s的目标，但参与者被屏蔽。", quoted(t.Name)), words{"Unblocking gives it at once.", "解除屏蔽后立即发放。"})
 			return
 		}
-		c.stop(stepTier, say("The targets of tier %s are met; it is given within moments.", "已达到档位%s的目标,片刻后发放。", quoted(t.Name)), words{"Nothing to do.", "无需操作。"})
+		c.stop(stepTier, say("The targets of tier %s are met; it is given within moments.", "已达到档位%s的目标，片刻后发放。", quoted(t.Name)), words{"Nothing to do.", "无需操作。"})
 		return
 	}
-	said := say("Tier %s is not complete yet: %s.", "档位%s还没有达成:%s。", quoted(t.Name), list(lacking))
+	said := say("Tier %s is not complete yet: %s.", "档位%s还没有达成：%s。", quoted(t.Name), list(lacking))
 	if is := r.present().Tier(t.Name); is != nil && d != r.present() && !slices.Equal(is.Requires, t.Requires) {
 		said = said.and(say("Since revision %d it needs only %s.", "自版本 %d 起只需%s。", r.row.Revision, needs(r.present(), *is)))
 	}
 	if p.Facts.Blocked {
-		said = said.and(words{"The participant is blocked, so nothing more counts for them.", "参与者被屏蔽,不再计入。"})
+		said = said.and(words{"The participant is blocked, so nothing more counts for them.", "参与者被屏蔽，不再计入。"})
 		c.stop(stepTier, said, words{"Unblock the participant.", "请解除屏蔽。"})
 		return
 	}
@@ -143,18 +143,18 @@ func (r *records) stock(c *chain, d *campaign.Definition, grants []*reward.Grant
 		}
 		switch {
 		case g.State == reward.Waitlisted && g.Reason == "budget":
-			c.stop(stepStock, say("The budget of %s is used up; %s waits, at place %d.", "预算 %s 已用完;%s正在排队,排在第 %d 位。", budget, name, r.ahead[g.No]+1),
-				words{"A higher budget, or a grant that is revoked, serves those who wait in their order.", "提高预算或有奖励被撤销时,按先后自动补发。"})
+			c.stop(stepStock, say("The budget of %s is used up; %s waits, at place %d.", "预算 %s 已用完；%s正在排队，排在第 %d 位。", budget, name, r.ahead[g.No]+1),
+				words{"A higher budget, or a grant that is revoked, serves those who wait in their order.", "提高预算或有奖励被撤销时，按先后自动补发。"})
 		case g.State == reward.Waitlisted:
-			c.stop(stepStock, say("The stock of %[2]d of %[1]s is used up; it waits, at place %[3]d.", "%s库存 %d 份已发完;正在排队,排在第 %d 位。", name, total, r.ahead[g.No]+1).and(r.since(d, g.Reward)),
-				words{"More stock, or a grant that is revoked, serves those who wait in their order.", "增加库存或有奖励被撤销时,按先后自动补发。"})
+			c.stop(stepStock, say("The stock of %[2]d of %[1]s is used up; it waits, at place %[3]d.", "%s库存 %d 份已发完；正在排队，排在第 %d 位。", name, total, r.ahead[g.No]+1).and(r.since(d, g.Reward)),
+				words{"More stock, or a grant that is revoked, serves those who wait in their order.", "增加库存或有奖励被撤销时，按先后自动补发。"})
 		case rejectedForBudget(d, g):
-			c.stop(stepStock, say("The budget of %s was used up; this campaign rejects what no longer fits (%s).", "预算 %s 已用完,本活动不再发放超出预算的奖励(%s)。", budget, name),
-				words{"A higher budget lets later rewards through; this one stays rejected.", "提高预算后,之后的奖励可以发放;这一份不再补发。"})
+			c.stop(stepStock, say("The budget of %s was used up; this campaign rejects what no longer fits (%s).", "预算 %s 已用完，本活动不再发放超出预算的奖励(%s)。", budget, name),
+				words{"A higher budget lets later rewards through; this one stays rejected.", "提高预算后，之后的奖励可以发放；这一份不再补发。"})
 		case !g.State.Reserves() && g.PromisedBy == 0 && g.UpdatedAt > g.CreatedAt:
 			enough = enough.and(say("%s never got that far; it was waiting.", "%s当时还在排队。", name))
 		case r.promised[g.No].PostedAt > g.CreatedAt:
-			enough = enough.and(say("%s had to wait until %s for its turn.", "%s排队到 %s,现已补上。", name, r.at(r.promised[g.No].PostedAt)))
+			enough = enough.and(say("%s had to wait until %s for its turn.", "%s排队到 %s，现已补上。", name, r.at(r.promised[g.No].PostedAt)))
 		default:
 			enough = enough.and(say("There was enough of %s (stock %d).", "%s有余量(库存 %d 份)。", name, total))
 		}
@@ -181,9 +181,9 @@ func (r *records) grant(c *chain, d *campaign.Definition, grants []*reward.Grant
 		case g.State == reward.Review:
 			c.stop(stepGrant, say("%s waits for a reviewer.", "%s等待审核。", name), words{"Approve it, and it goes out.", "审核通过后即发放。"})
 		case g.State == reward.Granted && g.Reason == "no_coupon_code":
-			c.stop(stepGrant, say("%s is granted, and no coupon code is left for it.", "%s已发放,但券码已用完。", name), words{"Import more codes; they go out by themselves.", "导入更多券码,会自动补发。"})
+			c.stop(stepGrant, say("%s is granted, and no coupon code is left for it.", "%s已发放，但券码已用完。", name), words{"Import more codes; they go out by themselves.", "导入更多券码，会自动补发。"})
 		case g.State == reward.Granted:
-			c.stop(stepGrant, say("%s is granted and waits for delivery.", "%s已发放,等待交付。", name), words{"Hand it over, and mark it as delivered.", "交付后请标记为已交付。"})
+			c.stop(stepGrant, say("%s is granted and waits for delivery.", "%s已发放，等待交付。", name), words{"Hand it over, and mark it as delivered.", "交付后请标记为已交付。"})
 		case g.State == reward.Rejected:
 			c.stop(stepGrant, say("%s was rejected.", "%s已被拒绝发放。", name).and(r.note(g)), words{"A rejected grant stays rejected.", "被拒绝的奖励不会再发放。"})
 		case g.State == reward.Revoked:

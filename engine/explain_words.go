@@ -50,28 +50,28 @@ func quoted(s string) words { return words{`"` + s + `"`, "「" + s + "」"} }
 // outcomeWords say what each outcome means where nothing more is known of the event: in the journal's list.
 var outcomeWords = map[event.Outcome]words{
 	event.Credited:         {"Credited.", "已计入。"},
-	event.Counted:          {"Counted in the funnel; no task changed by it.", "已计入漏斗,任务没有变化。"},
-	event.Held:             {"Waits for its hold; it counts when the hold passes and nothing took it back.", "正在观察期,期满且未撤回即计入。"},
-	event.Reversed:         {"Took the credit back; coming back gives the same credit again.", "计数已撤回,重新关注会恢复同一次计数。"},
+	event.Counted:          {"Counted in the funnel; no task changed by it.", "已计入漏斗，任务没有变化。"},
+	event.Held:             {"Waits for its hold; it counts when the hold passes and nothing took it back.", "正在观察期，期满且未撤回即计入。"},
+	event.Reversed:         {"Took the credit back; coming back gives the same credit again.", "计数已撤回，重新关注会恢复同一次计数。"},
 	event.Restored:         {"Gave the same credit back.", "已恢复同一次计数。"},
-	event.DuplicateInvitee: {"This friend counts already; a friend counts once, for one inviter.", "这位好友已经计过;每位好友只为一位邀请人计一次。"},
+	event.DuplicateInvitee: {"This friend counts already; a friend counts once, for one inviter.", "这位好友已经计过；每位好友只为一位邀请人计一次。"},
 	event.SelfInvite:       {"People cannot invite themselves.", "不能邀请自己。"},
-	event.NotNewUser:       {"The friend was known before; this task counts new users only.", "这位好友不是新用户,此任务只计新用户。"},
+	event.NotNewUser:       {"The friend was known before; this task counts new users only.", "这位好友不是新用户，此任务只计新用户。"},
 	event.UnknownCode:      {"Nobody in this campaign has the code.", "本活动没有这个邀请码。"},
-	event.NoInviter:        {"The friend had come through nobody's code by then.", "在此之前,好友没有扫过任何人的邀请码。"},
+	event.NoInviter:        {"The friend had come through nobody's code by then.", "在此之前，好友没有扫过任何人的邀请码。"},
 	event.CampaignNotLive:  {"The campaign was not live at that moment.", "当时活动没有在进行。"},
 	event.OutsideWindow:    {"The friend's last scan was longer ago than the attribution window.", "好友上次扫码已超出归因窗口。"},
 	event.LimitReached:     {"A limit was reached.", "已达上限。"},
 	event.BlockedOutcome:   {"Somebody in it is blocked.", "相关的人已被屏蔽。"},
 	event.ConditionNotMet:  {"The task's condition was not met.", "不满足任务条件。"},
 	event.Applied:          {"Took effect.", "已生效。"},
-	event.Refused:          {"Refused; nothing changed.", "已拒绝,没有任何变化。"},
-	event.Failed:           {"Could not be applied and was set aside; nothing changed.", "无法处理,已搁置,没有任何变化。"},
+	event.Refused:          {"Refused; nothing changed.", "已拒绝，没有任何变化。"},
+	event.Failed:           {"Could not be applied and was set aside; nothing changed.", "无法处理，已搁置，没有任何变化。"},
 }
 
 // reasonWords narrow an outcome.
 var reasonWords = map[string]words{
-	event.JoinedBefore:   {"They had joined before; nothing changed.", "此前已参加,没有变化。"},
+	event.JoinedBefore:   {"They had joined before; nothing changed.", "此前已参加，没有变化。"},
 	event.InviterUnknown: {"The code they said they came by is nobody's.", "所填的邀请码不属于任何人。"},
 	"actor":              {"Who did it is blocked.", "做这件事的人已被屏蔽。"},
 	"inviter":            {"The inviter is blocked.", "邀请人已被屏蔽。"},
@@ -102,14 +102,14 @@ func why(e *event.Event, names bool) words {
 			break
 		}
 		outcome := outcomeWords[t.Outcome]
-		said = said.and(say("Task %s: %s", "任务「%s」:%s", t.Task, outcome))
+		said = said.and(say("Task %s: %s", "任务「%s」：%s", t.Task, outcome))
 		said = said.and(reasonOr(t.Reason, names))
 		if t.Event != "" {
 			said = said.and(say("It completes event %s.", "补全了事件 %s。", t.Event))
 		}
 	}
 	if len(d.Tiers) > 0 {
-		said = said.and(say("Tier reached: %s.", "达成档位:%s。", words{strings.Join(d.Tiers, ", "), strings.Join(d.Tiers, "、")}))
+		said = said.and(say("Tier reached: %s.", "达成档位：%s。", words{strings.Join(d.Tiers, ", "), strings.Join(d.Tiers, "、")}))
 	}
 	if n := len(d.Grants); n > 0 {
 		said = said.and(words{counted(n, "grant", "grants") + " changed.", fmt.Sprintf("涉及 %d 份奖励。", n)})
@@ -157,19 +157,19 @@ func deed(eventType string) words {
 // systemWords say what the engine's own events do; %s is who asked.
 var systemWords = map[string]words{
 	event.Launched:       {"The campaign was launched.", "活动已启动。"},
-	event.Paused:         {"The campaign was paused; what happens meanwhile does not count.", "活动已暂停,其间的行为不计入。"},
+	event.Paused:         {"The campaign was paused; what happens meanwhile does not count.", "活动已暂停，其间的行为不计入。"},
 	event.Resumed:        {"The campaign was resumed.", "活动已恢复。"},
 	event.Ended:          {"The campaign was ended.", "活动已结束。"},
 	event.Revised:        {"Another revision of the campaign came into force.", "活动的新版本已生效。"},
-	event.Joined:         {"They joined and have a code of their own.", "已参加活动,有了自己的邀请码。"},
-	event.Blocked:        {"The participant was blocked: from here on, nothing counts for them. What they had stays.", "参与者被屏蔽:此后不再计入,已有的保持不变。"},
-	event.Unblocked:      {"The participant was unblocked: from here on, things count again.", "已解除屏蔽:此后恢复计入。"},
+	event.Joined:         {"They joined and have a code of their own.", "已参加活动，有了自己的邀请码。"},
+	event.Blocked:        {"The participant was blocked: from here on, nothing counts for them. What they had stays.", "参与者被屏蔽：此后不再计入，已有的保持不变。"},
+	event.Unblocked:      {"The participant was unblocked: from here on, things count again.", "已解除屏蔽：此后恢复计入。"},
 	event.GrantApproved:  {"The grant was approved.", "奖励审核通过。"},
-	event.GrantRejected:  {"The grant was rejected; what it held of stock and budget is free again.", "奖励已拒绝,占用的库存与预算已释放。"},
+	event.GrantRejected:  {"The grant was rejected; what it held of stock and budget is free again.", "奖励已拒绝，占用的库存与预算已释放。"},
 	event.GrantDelivered: {"The grant was marked as delivered.", "奖励已标记为交付。"},
-	event.GrantRevoked:   {"The grant was revoked; what it held of stock and budget is free again.", "奖励已撤销,占用的库存与预算已释放。"},
-	event.CouponsAdded:   {"Coupon codes were imported; those who waited for one are served first.", "已导入券码,优先补发给等待的人。"},
-	event.TimePassed:     {"Time passed: what had fallen due was done.", "到点自动处理:到期的事项已完成。"},
+	event.GrantRevoked:   {"The grant was revoked; what it held of stock and budget is free again.", "奖励已撤销，占用的库存与预算已释放。"},
+	event.CouponsAdded:   {"Coupon codes were imported; those who waited for one are served first.", "已导入券码，优先补发给等待的人。"},
+	event.TimePassed:     {"Time passed: what had fallen due was done.", "到点自动处理：到期的事项已完成。"},
 }
 
 // span is a length of time in words.

@@ -18,13 +18,13 @@ const (
 func DefaultText(word string) string {
 	switch word {
 	case Joined:
-		return "{{nickname}},这是你的专属海报,分享给好友,好友扫码关注即为你助力。"
+		return "{{nickname}}，这是你的专属海报，分享给好友，好友扫码关注即为你助力。"
 	case Welcome:
-		return "{{nickname}},送你一份新人礼:{{rewards}}。"
+		return "{{nickname}}，送你一份新人礼：{{rewards}}。"
 	case Delivered:
-		return "你的奖励「{{rewards}}」已发放,兑换码:{{coupon}}。"
+		return "你的奖励「{{rewards}}」已发放，兑换码：{{coupon}}。"
 	case Rejected:
-		return "很抱歉,你的奖励「{{rewards}}」未能通过审核。"
+		return "很抱歉，你的奖励「{{rewards}}」未能通过审核。"
 	}
 	return ""
 }

@@ -26,8 +26,8 @@ var stateWords = map[State]words{
 	Taken:   {"It is being sent.", "正在发送。"},
 	Waiting: {"It waits until they write, scan or tap a menu key.", "等待对方发消息、扫码或点菜单后再发。"},
 	Sent:    {"It was sent.", "已发送。"},
-	Merged:  {"It was not sent, since a newer message said more.", "未发送,内容已并入更新的一条消息。"},
-	Unsent:  {"It was not sent and will not be.", "未发送,也不会再发。"},
+	Merged:  {"It was not sent, since a newer message said more.", "未发送，内容已并入更新的一条消息。"},
+	Unsent:  {"It was not sent and will not be.", "未发送，也不会再发。"},
 }
 
 var reasonWords = map[string]words{
@@ -38,12 +38,12 @@ var reasonWords = map[string]words{
 	PausedByThem: {"The platform has paused the account's messages.", "平台暂停了该账号的发送。"},
 	Unreachable:  {"The platform did not answer.", "平台没有响应。"},
 	Refused:      {"The platform refused it.", "平台拒绝了这条消息。"},
-	Failed:       {"It could not be made; the log says why.", "消息生成失败,原因见日志。"},
+	Failed:       {"It could not be made; the log says why.", "消息生成失败，原因见日志。"},
 	Expired:      {"By the time it could be sent it was not worth sending any more.", "等到可以发送时已过时。"},
 	BlockedHere:  {"They are blocked in this campaign.", "该用户在本活动中已被拉黑。"},
 	NothingToSay: {"The campaign has nothing to say for it.", "活动没有为此配置文案。"},
 	NotJoined:    {"They could not join the campaign.", "对方未能加入活动。"},
-	WindowOpened: {"They have just done something, so a message is allowed.", "对方刚刚有互动,可以发送。"},
+	WindowOpened: {"They have just done something, so a message is allowed.", "对方刚刚有互动，可以发送。"},
 }
 
 // Why tells where a message stands and for what reason, in English and in Chinese. A reason that is not known is shown

@@ -94,7 +94,7 @@ func TestMeaning(t *testing.T) {
 		}
 		equal(t, seen(t, bob), []string{
 			"reply text 这是你的专属海报。", "custom image <poster>",
-			"reply text 你已参加「金秋」。回复「海报」领取专属海报,回复「进度」查看进度。", "reply text 你已参加「金秋」。回复「海报」领取专属海报,回复「进度」查看进度。",
+			"reply text 你已参加「金秋」。回复「海报」领取专属海报，回复「进度」查看进度。", "reply text 你已参加「金秋」。回复「海报」领取专属海报，回复「进度」查看进度。",
 		})
 		equal(t, h.outcomes("c"), []string{"subscribe no_inviter", "scan counted", "scan counted", "scan counted"})
 	})
@@ -171,9 +171,9 @@ func TestMeaning(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, w := range []struct{ said, answer string }{
-				{"我的进度", "「金秋」\n邀请好友:1\n✅ 铜牌"},
+				{"我的进度", "「金秋」\n邀请好友：1\n✅ 铜牌"},
 				{"排行榜", "「金秋」排行榜\n1. 我 1"},
-				{"为什么", "「金秋」\n已计入的好友:1 位\n匿名:已取消关注,计数已撤回\n匿名:不是新用户,本活动只计新关注的好友"},
+				{"为什么", "「金秋」\n已计入的好友：1 位\n匿名：已取消关注，计数已撤回\n匿名：不是新用户，本活动只计新关注的好友"},
 			} {
 				h.say(ann, w.said)
 				if got := last(t, ann); got != "reply text "+w.answer {
@@ -181,7 +181,7 @@ func TestMeaning(t *testing.T) {
 				}
 			}
 			h.say(bob, "排行")
-			if got := last(t, bob); got != "reply text 「金秋」排行榜\n1. 匿** 1\n我:暂未上榜" && got != "reply text 「金秋」排行榜\n1. 匿名 1\n我:暂未上榜" {
+			if got := last(t, bob); got != "reply text 「金秋」排行榜\n1. 匿** 1\n我：暂未上榜" && got != "reply text 「金秋」排行榜\n1. 匿名 1\n我：暂未上榜" {
 				t.Errorf("%q", got)
 			}
 			h.clock.Advance(time.Minute)

@@ -18,17 +18,17 @@ import (
 
 // What is said where nobody has written anything else.
 func wordTakesPart(name string) string {
-	return "你已参加「" + name + "」。回复「海报」领取专属海报,回复「进度」查看进度。"
+	return "你已参加「" + name + "」。回复「海报」领取专属海报，回复「进度」查看进度。"
 }
-func wordPaused(name string) string { return "「" + name + "」暂停中,请稍后再来。" }
-func wordEarly(name string) string  { return "「" + name + "」还没有开始,敬请期待。" }
-func wordOver(name string) string   { return "「" + name + "」已经结束,感谢参与。" }
+func wordPaused(name string) string { return "「" + name + "」暂停中，请稍后再来。" }
+func wordEarly(name string) string  { return "「" + name + "」还没有开始，敬请期待。" }
+func wordOver(name string) string   { return "「" + name + "」已经结束，感谢参与。" }
 
 const (
 	wordNothing   = "当前没有进行中的活动。"
 	wordNotJoined = "你还没有参加活动。回复「海报」即可参加。"
-	wordBusy      = "现在人有点多,请稍后再试。"
-	wordNoRanking = "还没有人上榜,快来争第一。"
+	wordBusy      = "现在人有点多，请稍后再试。"
+	wordNoRanking = "还没有人上榜，快来争第一。"
 )
 
 // answerTime is when an answer that has to be looked up is given up as a reply, after the push came in: the platform
@@ -193,7 +193,7 @@ func (d *desk) progress(ctx context.Context, p part) (string, error) {
 	var b strings.Builder
 	fmt.Fprintf(&b, "「%s」", p.Name)
 	for _, t := range p.Definition.Tasks {
-		fmt.Fprintf(&b, "\n%s:%d", cmp.Or(t.Title, t.Name), v.Tasks[t.Name].Count)
+		fmt.Fprintf(&b, "\n%s：%d", cmp.Or(t.Title, t.Name), v.Tasks[t.Name].Count)
 		if held := v.Tasks[t.Name].Held; held > 0 {
 			fmt.Fprintf(&b, "(另有 %d 个待确认)", held)
 		}
@@ -210,7 +210,7 @@ func (d *desk) progress(ctx context.Context, p part) (string, error) {
 		case v.Tiers[i].Reached:
 			fmt.Fprintf(&b, "\n✅ %s", t.Name)
 		case len(lacking) > 0:
-			fmt.Fprintf(&b, "\n◻️ %s:%s", t.Name, strings.Join(lacking, ","))
+			fmt.Fprintf(&b, "\n◻️ %s：%s", t.Name, strings.Join(lacking, "，"))
 		default:
 			fmt.Fprintf(&b, "\n◻️ %s", t.Name)
 		}
@@ -247,11 +247,11 @@ func (d *desk) ranking(ctx context.Context, p part) (string, error) {
 	}
 	switch {
 	case mine.Beyond:
-		fmt.Fprintf(&b, "\n我:%d 名以后,%d", mine.Rank, mine.Count)
+		fmt.Fprintf(&b, "\n我：%d 名以后，%d", mine.Rank, mine.Count)
 	case mine.Rank > 0:
-		fmt.Fprintf(&b, "\n我:第 %d 名,%d", mine.Rank, mine.Count)
+		fmt.Fprintf(&b, "\n我：第 %d 名，%d", mine.Rank, mine.Count)
 	default:
-		b.WriteString("\n我:暂未上榜")
+		b.WriteString("\n我：暂未上榜")
 	}
 	return b.String(), nil
 }
@@ -271,13 +271,13 @@ func (d *desk) why(ctx context.Context, p part) (string, error) {
 			counting++
 		}
 	}
-	fmt.Fprintf(&b, "\n已计入的好友:%d 位", counting)
+	fmt.Fprintf(&b, "\n已计入的好友：%d 位", counting)
 	for _, f := range friends.Items {
 		if f.State == engine.FriendCounts || told == most {
 			continue
 		}
 		told++
-		fmt.Fprintf(&b, "\n%s:%s", cmp.Or(maskedName(f.Nickname), "好友"), whyFriend(f, p.Definition.Schedule.Location()))
+		fmt.Fprintf(&b, "\n%s：%s", cmp.Or(maskedName(f.Nickname), "好友"), whyFriend(f, p.Definition.Schedule.Location()))
 	}
 	if friends.Came > 0 {
 		fmt.Fprintf(&b, "\n还有 %d 位扫了码但还没有完成任务。", friends.Came)
@@ -295,17 +295,17 @@ func (d *desk) why(ctx context.Context, p part) (string, error) {
 func whyFriend(f engine.Friend, zone *time.Location) string {
 	switch f.State {
 	case engine.FriendWaits:
-		return "待确认,预计 " + f.Until.In(zone).Format("01-02 15:04") + " 计入"
+		return "待确认，预计 " + f.Until.In(zone).Format("01-02 15:04") + " 计入"
 	case engine.FriendLeft:
-		return "已取消关注,计数已撤回"
+		return "已取消关注，计数已撤回"
 	}
 	switch f.Outcome {
 	case event.DuplicateInvitee:
-		return "之前已经助力过,每位好友只计一次"
+		return "之前已经助力过，每位好友只计一次"
 	case event.SelfInvite:
 		return "不能邀请自己"
 	case event.NotNewUser:
-		return "不是新用户,本活动只计新关注的好友"
+		return "不是新用户，本活动只计新关注的好友"
 	case event.LimitReached:
 		return "已达到次数上限"
 	case event.BlockedOutcome:
