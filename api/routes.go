@@ -59,7 +59,8 @@ func (s *server) routes() []route {
 		{GET, "/v1/campaigns/{id}/events", readers, false, 0, page + " system", s.listEvents},
 		{GET, "/v1/campaigns/{id}/events/{event}/explain", readers, false, 0, "", s.explainEvent},
 
-		// whom a shop's members are
+		// channels, and whom a shop's members are there
+		{GET, "/v1/channels", operators, false, 0, page, s.listChannels},
 		{POST, "/v1/channels/{channel}/members", bringers, true, eventsBody, "", s.tieMembers},
 		{GET, "/v1/channels/{channel}/members/{member}", operators, false, 0, "", s.readMember},
 		{PUT, "/v1/channels/{channel}/members/{member}", bringers, false, smallBody, "", s.tieMember},
