@@ -61,7 +61,7 @@ func TestWhatIsOwedIsSent(t *testing.T) {
 			h.owe(id, "z", notify.Chatter, "hello")
 			missing := map[string]bool{
 				"your poster": true, "hello": true, "恭喜A达成「bronze」:Coupon。": true, "好友 为你助力成功,还差 1 人。": true,
-				"送你一份新人礼:Coupon。": true,
+				"送你一份新人礼：Coupon。": true,
 			}
 			for deadline := time.After(20 * time.Second); len(missing) > 0; {
 				select {

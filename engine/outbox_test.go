@@ -112,9 +112,9 @@ func TestOutbox(t *testing.T) {
 		follow("y")
 		h.join(id, "y") // which is when their name is known
 		_, said := h.take(1)
-		want(t, said, "x 送你一份新人礼:Coupon。")
+		want(t, said, "x 送你一份新人礼：Coupon。")
 		owed, said := h.take(10)
-		want(t, said, "A 恭喜A达成「bronze」:Coupon。", "y y,送你一份新人礼:Coupon。", "A y 为你助力成功,还差 1 人。")
+		want(t, said, "A 恭喜A达成「bronze」:Coupon。", "y y，送你一份新人礼：Coupon。", "A y 为你助力成功,还差 1 人。")
 		if o := owed[2]; o.Code != a.Code || o.User != "A" || o.Campaign != id || o.Attempts != 1 || o.Kind != notify.Progress || o.Invitee != "y" {
 			t.Errorf("%+v", o)
 		}
@@ -142,7 +142,7 @@ func TestOutbox(t *testing.T) {
 		// Whoever took it is gone: it is due again when the lease ends, and settled when it is too old.
 		h.clock.Advance(2 * time.Minute)
 		_, said = h.take(10)
-		want(t, said, "x 送你一份新人礼:Coupon。")
+		want(t, said, "x 送你一份新人礼：Coupon。")
 		h.clock.Advance(15 * 24 * time.Hour)
 		h.sweep()
 		if _, said := h.take(10); len(said) != 0 {
@@ -156,7 +156,7 @@ func TestOutbox(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, said = h.take(10)
-		want(t, said, "x 你的奖励「Coupon」已发放,兑换码:C-1。", "A 你的奖励「Coupon」已发放,兑换码:C-2。")
+		want(t, said, "x 你的奖励「Coupon」已发放，兑换码：C-1。", "A 你的奖励「Coupon」已发放，兑换码：C-2。")
 
 		explained, err := h.Explain(h.ctx(), id, a.Code, true)
 		if err != nil || len(explained.Messages) != 4 {
