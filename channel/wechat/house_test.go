@@ -322,7 +322,7 @@ func runOnce(t *testing.T, h *house) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
 	go func() { done <- h.Run(ctx) }()
-	for end := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
 		var asked int64
 		if err := h.db.Table("fans").Where("union_key IS NULL").Count(&asked).Error; err != nil {
 			t.Fatal(err)
