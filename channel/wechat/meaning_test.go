@@ -387,7 +387,7 @@ func TestMeaning(t *testing.T) {
 // waitForCampaigns waits until this process knows of so many campaigns on main.
 func waitForCampaigns(t *testing.T, h *house, n int) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		running, err := h.engine.CampaignsOn(t.Context(), "main")
 		if err != nil {
 			t.Fatal(err)
