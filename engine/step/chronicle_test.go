@@ -340,16 +340,19 @@ func (c *chronicle) inviterFor(n news) (int64, event.TaskDetail) {
 	return last.owner, event.TaskDetail{}
 }
 
-// touches are the codes of others that somebody came by, in order of arrival; the latest eight by time.
+// touches are the codes of others that somebody came by, in order of arrival; the latest eight by time. One that was let
+// go and is told of again is like any other.
 func (c *chronicle) touches(person int64) []news {
 	var all []news
 	for _, n := range c.news {
-		if n.person == person && n.owner != 0 && n.owner != person &&
-			!slices.ContainsFunc(all, func(o news) bool { return o.owner == n.owner && o.at == n.at }) {
-			all = append(all, n)
+		if n.person != person || n.owner == 0 || n.owner == person ||
+			slices.ContainsFunc(all, func(o news) bool { return o.owner == n.owner && o.at == n.at }) {
+			continue
 		}
-	}
-	for len(all) > 8 {
+		all = append(all, n)
+		if len(all) <= 8 {
+			continue
+		}
 		oldest := 0
 		for i := range all {
 			if all[i].at < all[oldest].at {
