@@ -79,13 +79,13 @@ func TestSharersPages(t *testing.T) {
 			return contains(me.ask("", "GET", "/me/parcels", "").must(http.StatusOK).Body, "欧**", "left again", "👨‍👩‍👧**")
 		})
 		own := me.ask("", "GET", "/me/parcels", "")
-		if !contains(own.Body, "<bdi>👨‍👩‍👧**</bdi>", ">counts<", "They have been here before; only new friends count.", "Counts again when they come back.", "One more came to look") {
+		if !contains(own.Body, "<bdi>👨‍👩‍👧**</bdi>", ">counts<", "They have been here before; only new friends count.", "Counts again when they come back.", "One more came by your code") {
 			t.Fatalf("got %s", own.Body)
 		}
 		if strings.Contains(own.Body, "小红") || strings.Contains(own.Body, "阳娜") || strings.Contains(own.Body, "stays") {
 			t.Fatalf("it tells too much: %s", own.Body)
 		}
-		if zh := me.ask("", "GET", "/me/parcels", "", "Accept-Language", "zh"); !contains(zh.Body, "之前来过，本活动只计新朋友。", "还差 3", "已计入", "另有 1 人来看过") {
+		if zh := me.ask("", "GET", "/me/parcels", "", "Accept-Language", "zh"); !contains(zh.Body, "之前来过，本活动只计新朋友。", "还差 3", "已计入", "另有 1 人扫过你的码") {
 			t.Fatalf("got %s", zh.Body)
 		}
 	})

@@ -186,6 +186,10 @@ func Value(name string, values map[string]string) string {
 		switch {
 		case unicode.IsSpace(r):
 			return ' '
+		case r == '<': // WeChat makes links of what looks like HTML
+			return '＜'
+		case r == '>':
+			return '＞'
 		case unicode.IsControl(r), turns(r), r == utf8.RuneError:
 			return -1
 		}

@@ -151,6 +151,11 @@ func (s *station) judge(ctx context.Context, a api, err error) {
 	s.health.answered(now)
 	var until time.Time
 	switch {
+	case said.Path != string(a) && (said.Code == client.CodeDailyQuota || said.Code == client.CodeMinuteQuota):
+		// It was the token that could not be had: no call of the account can be made, and this one was not.
+		s.alarm(now, err)
+		s.health.pause(now.Add(fixPause))
+		return
 	case said.Code == client.CodeDailyQuota:
 		until = nextChinaDay(now)
 		log.Warn("the platform says that the day's quota is used up; others than this program use it too", "until", until, "err", err)

@@ -419,6 +419,9 @@ func (d *desk) refusedMessage(ctx context.Context, o *engine.Owed, to *receiver,
 	later := func(reason string, at time.Time) engine.Settled {
 		return engine.Settled{State: notify.Owed, Reason: reason, DueAt: at}
 	}
+	if err := d.health.may(now); err != nil { // it was the account that was refused, not this call
+		return later(notify.PausedByThem, now.Add(backoff(o.Attempts)))
+	}
 	unsent := func(reason string) engine.Settled { return engine.Settled{State: notify.Unsent, Reason: reason} }
 	switch said.Code {
 	case client.CodeDailyQuota:
@@ -449,7 +452,9 @@ func (d *desk) refusedMessage(ctx context.Context, o *engine.Owed, to *receiver,
 	switch said.Class() {
 	case client.Retry:
 		return later(notify.Unreachable, now.Add(backoff(o.Attempts)))
-	case client.Refresh, client.Pause:
+	case client.Refresh:
+		return later(notify.PausedByThem, now.Add(backoff(o.Attempts)))
+	case client.Pause:
 		return later(notify.PausedByThem, now.Add(max(fixPause, backoff(o.Attempts))))
 	}
 	d.accounts.Log.Warn("the platform refused a message", "channel", d.name, "campaign", o.Campaign, "kind", string(o.Kind), "err", said)

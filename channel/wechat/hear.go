@@ -150,6 +150,10 @@ func (d *desk) hearOnce(ctx context.Context, p wire.Push, open []byte, began tim
 		return nil, "", err
 	}
 	if r.before != nil {
+		// The first time may have ended between writing this down and telling who waits for it.
+		if r.fan != nil {
+			d.tellOpened(ctx, &hearing{push: p, opens: opening(p), visitor: visitor{openid: p.From, fan: *r.fan, siblings: r.siblings, accounts: d.accounts}})
+		}
 		reply, err := d.accounts.sealer.Open(r.before.Reply)
 		return []byte(reply), pushRepeated, err
 	}
@@ -356,6 +360,8 @@ func (d *desk) tellOpened(ctx context.Context, h *hearing) {
 	if h.opens == nil {
 		return
 	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), hearTimeout) // also when the platform has gone
+	defer cancel()
 	channels, err := d.accounts.served(ctx, d.name)
 	if err != nil {
 		d.channels.Log.Error("waiting messages", "channel", d.name, "err", err)

@@ -322,7 +322,11 @@ func runOnce(t *testing.T, h *house) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
 	go func() { done <- h.Run(ctx) }()
-	for end := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
+	for i, end := 1, time.Now().Add(time.Minute); ; i++ {
+		time.Sleep(10 * time.Millisecond)
+		if i%100 == 0 {
+			h.clock.Advance(time.Second) // what failed on a busy machine is tried again by the platform's time
+		}
 		var asked int64
 		if err := h.db.Table("fans").Where("union_key IS NULL").Count(&asked).Error; err != nil {
 			t.Fatal(err)

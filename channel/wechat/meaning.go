@@ -17,6 +17,21 @@ import (
 	"kfactor/notify"
 )
 
+// opening is the window that a push of this kind opens, nil for none.
+func opening(p wire.Push) *trigger {
+	switch {
+	case p.MsgType != wire.MsgEvent && p.BizMsgMenuID == "":
+		return &afterText
+	case p.MsgType != wire.MsgEvent: // the platform counts a tap in a message as one in the menu
+		return &afterAction
+	}
+	switch p.Event {
+	case wire.EventSubscribe, wire.EventScan, wire.EventClick, wire.EventScanCode, wire.EventScanCodeWait:
+		return &afterAction
+	}
+	return nil
+}
+
 // mean finds out what a push means: events for campaigns, what the visitor is owed, the answer, and what becomes of
 // their row.
 func (d *desk) mean(ctx context.Context, h *hearing) error {
@@ -24,18 +39,14 @@ func (d *desk) mean(ctx context.Context, h *hearing) error {
 	if err != nil {
 		return err
 	}
+	h.opens = opening(h.push)
 	switch p := &h.push; {
 	case p.MsgType != wire.MsgEvent:
-		h.opens = &afterText
-		if p.BizMsgMenuID != "" {
-			h.opens = &afterAction // the platform counts a tap in a message as one in the menu
-		}
 		if said := cmp.Or(p.Content, p.Recognition); said != "" {
 			return d.said(ctx, h, running, said)
 		}
 		return nil
 	case p.Event == wire.EventSubscribe:
-		h.opens = &afterAction
 		return d.followed(ctx, h, running)
 	case p.Event == wire.EventUnsubscribe:
 		h.leaves = map[string]string{}
@@ -45,13 +56,10 @@ func (d *desk) mean(ctx context.Context, h *hearing) error {
 		}
 		return nil
 	case p.Event == wire.EventScan:
-		h.opens = &afterAction
 		return d.scanned(ctx, h, running)
 	case p.Event == wire.EventClick:
-		h.opens = &afterAction
 		return d.clicked(ctx, h, running)
 	case p.Event == wire.EventScanCode, p.Event == wire.EventScanCodeWait:
-		h.opens = &afterAction
 		return nil
 	case p.Event == wire.EventNoticePopup, p.Event == wire.EventNoticeChange:
 		h.alter = append(h.alter, func(f *fan) error {
@@ -125,9 +133,13 @@ func (d *desk) followed(ctx context.Context, h *hearing, running []engine.Runnin
 		h.happen(id, channel, "subscribe", code, data)
 	}
 	var host *engine.Running // whose poster they get
+	byCode := slices.ContainsFunc(running, func(c engine.Running) bool { return c.ID == id && h.open(c) })
 	for i, c := range running {
 		if c.ID != id {
 			h.happen(c.ID, c.Definition.Channel, "subscribe", "", data)
+		}
+		if byCode && c.ID != id {
+			continue // they came for another campaign
 		}
 		if h.open(c) && c.Definition.Join.OnSubscribe && (host == nil || c.ID == id) {
 			host = &running[i]

@@ -161,6 +161,9 @@ func first[T any](rows []T) T {
 
 // lock makes us the one who fetches, if nobody is and nobody did since the row was read.
 func (v *vault) lock(ctx context.Context, row *token) (bool, error) {
+	// Not cut short by a caller who leaves: the lock might stand, and nobody know whose it is.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tokenFetch)
+	defer cancel()
 	now := v.accounts.now()
 	until := max(now+tokenLease.Milliseconds(), row.LockedUntil+1) // a row that does not change counts as none on MySQL
 	got := v.accounts.DB.WithContext(ctx).Model(&token{}).

@@ -175,6 +175,9 @@ func startTwin(ctx context.Context, beside net.Addr, seed uint64, log *slog.Logg
 	if err != nil {
 		return platform{}, err
 	}
+	if ip := net.ParseIP(host); ip == nil || !ip.IsLoopback() {
+		host = "127.0.0.1" // anybody who reaches the twin may do with it what they like
+	}
 	next, err := strconv.Atoi(port)
 	if err != nil {
 		return platform{}, err

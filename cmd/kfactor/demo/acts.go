@@ -47,6 +47,8 @@ func (p *Play) arrive(ctx context.Context, f fan) error {
 		return err
 	}
 	switch {
+	case seen.Page == twin.ExpiredPage:
+		return errExpired
 	case f.before == follower && seen.Page != twin.ChatPage, f.before != follower && seen.Page != twin.ProfilePage:
 		return fmt.Errorf("the code opens %q", seen.Page)
 	case f.before == follower:

@@ -42,7 +42,7 @@ func (p *Play) GoOn(ctx context.Context) error {
 			switch err := does(ctx, f); {
 			case ctx.Err() != nil:
 				return nil
-			case errors.Is(err, errNoPoster): // it is too long ago for the twin to have kept it
+			case errors.Is(err, errNoPoster), errors.Is(err, errExpired): // it is too long ago
 			case err != nil:
 				return fmt.Errorf("fan %d: %w", f.number, err)
 			}

@@ -250,4 +250,6 @@ func each(ctx context.Context, fans []fan, does act) error {
 	return group.Wait()
 }
 
+var errExpired = errors.New("the code on the poster has run out")
+
 var errNoPoster = errors.New("there is no poster in the chat")
