@@ -47,7 +47,13 @@ func (e *Engine) applyTurn(ctx context.Context, no int64, until time.Time) (more
 		return false, err
 	}
 	w := &writer{Engine: e, no: no, most: batchSize}
-	defer func() { giveBack(w.applied) }()
+	defer func() {
+		e.memories.keep(w.world)
+		giveBack(w.applied)
+	}()
+	if err := w.recall(ctx); err != nil {
+		return false, fmt.Errorf("apply campaign %d: %w", no, err)
+	}
 
 	for overtaken := 0; ; {
 		more, err := w.next(ctx)
@@ -93,7 +99,8 @@ type batch struct {
 
 // writer applies the events of one campaign. While one batch is being saved it works out the next, over the people and
 // credits it has in memory by then: nobody else can have changed them, for another writer would have moved the campaign
-// on, and saving would fail. After any failure it begins with what is committed.
+// on, and saving would fail. After any failure it begins with what is committed. The campaign's next writer begins with
+// what this one has in memory at the end.
 type writer struct {
 	*Engine
 	no      int64

@@ -55,6 +55,7 @@ type Engine struct {
 	drains        drains
 	passing       passing
 	applying      campaignLocks
+	memories      memories
 	batches       *fair.Turns // by campaign number
 	keys          keyCache
 	presses       presses

@@ -17,8 +17,10 @@ const (
 	// sweepEvery is how often lost wakes and due moments are looked for.
 	sweepEvery = time.Second
 
-	// share is how long a campaign with more and more to apply keeps a worker from the others.
-	share = 200 * time.Millisecond
+	// share is how long a campaign with more and more to apply keeps a worker from the others, and longestTurn how long
+	// where no other waits for its turn.
+	share       = 200 * time.Millisecond
+	longestTurn = 2 * time.Second
 
 	mostPassing = 256              // campaigns that are let pass time at once
 	longestPass = 10 * time.Minute // for one of them, under a flood: its event waits for its turn in the journal
@@ -144,8 +146,8 @@ func (e *Engine) waiting(ctx context.Context) (numbers []int64, err error) {
 
 // applyShare applies what is pending for the length of a share, and says whether there may be more.
 func (e *Engine) applyShare(ctx context.Context, no int64) (more bool, err error) {
-	for until := time.Now().Add(share); time.Now().Before(until); {
-		if more, err = e.applyTurn(ctx, no, until); err != nil || !more {
+	for began := time.Now(); time.Since(began) < share; {
+		if more, err = e.applyTurn(ctx, no, began.Add(longestTurn)); err != nil || !more {
 			return false, err
 		}
 	}
