@@ -7,6 +7,9 @@ SEED ?= 1
 SOAK ?= 10m
 EVENTS ?= 500000
 
+# What a server sets for itself (cmd/kfactor/serve.go), so that benchmarks collect garbage as it does.
+SERVE_GOGC = 300
+
 GOFUMPT  = mvdan.cc/gofumpt@v0.12.0
 GOLANGCI = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
@@ -48,11 +51,11 @@ model: ## a million random events, held against a second, naive telling of the r
 
 bench: ## the benchmarks of the engine and of the HTTP edge, on MariaDB with durable commits and a real Redis, and embedded
 	@mkdir -p .build && CGO_ENABLED=0 $(GO) build -o .build/services ./internal/services/run
-	@CGO_ENABLED=0 .build/services -- $(GO) test -run '^$$' -bench . -benchtime 1x -timeout 30m -p 1 ./engine/... ./api/...
+	@CGO_ENABLED=0 GOGC=$(SERVE_GOGC) .build/services -- $(GO) test -run '^$$' -bench . -benchtime 1x -timeout 30m -p 1 ./engine/... ./api/...
 
 bench-growth: ## what an event, a report and a replay cost as one campaign grows (EVENTS=5000000: an hour)
 	@mkdir -p .build && CGO_ENABLED=0 $(GO) build -o .build/services ./internal/services/run
-	@CGO_ENABLED=0 EVENTS=$(EVENTS) .build/services -- $(GO) test -run '^$$' -bench Growth -benchtime 1x -timeout 5h ./engine
+	@CGO_ENABLED=0 GOGC=$(SERVE_GOGC) EVENTS=$(EVENTS) .build/services -- $(GO) test -run '^$$' -bench Growth -benchtime 1x -timeout 5h ./engine
 
 bench-poster: ## posters per CPU second beside the same without splicing and beside gg, on two photos, and over HTTP; two minutes
 	CGO_ENABLED=0 $(GO) test -run '^$$' -bench Posters -benchtime 1x -timeout 10m ./poster

@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"mime"
@@ -77,7 +76,7 @@ func (s *server) scanned(c echo.Context, v engine.Visit) {
 		s.log.Debug("scan not counted: too many from one address", "request", requestID(c), "campaign", v.Campaign.ID)
 		return
 	}
-	ev := engine.Incoming{ID: kind + "-" + rand.Text(), Campaign: v.Campaign.ID, Type: kind, User: visitor, Code: v.Code}
+	ev := engine.Incoming{ID: engine.NewEventID(kind), Campaign: v.Campaign.ID, Type: kind, User: visitor, Code: v.Code}
 	if src := c.QueryParam("src"); src != "" {
 		ev.Data, _ = json.Marshal(map[string]string{"source": clip(src, 64)})
 	}

@@ -21,7 +21,7 @@ import (
 
 const (
 	// batchSize is the most events applied in one transaction. Under load batches fill up by themselves.
-	batchSize = 1000
+	batchSize = 3000
 
 	// turnLength is about how long a batch may take where other campaigns have something to apply now and then, down
 	// to leastBatch events: it holds their batches up.

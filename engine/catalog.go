@@ -2,7 +2,6 @@ package engine
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -510,7 +509,7 @@ func orderDraft(no int64, eventType string, o step.Order, now int64) (*draft, er
 	}
 	data := string(text)
 	return &draft{Event: event.Event{
-		Campaign: no, System: true, ID: eventType + "-" + strings.ToLower(rand.Text()), Type: eventType, Time: now, ReceivedAt: now, Data: &data,
+		Campaign: no, System: true, ID: NewEventID(eventType), Type: eventType, Time: now, ReceivedAt: now, Data: &data,
 	}}, nil
 }
 

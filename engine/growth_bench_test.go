@@ -292,7 +292,7 @@ func (g *growing) event(n int) engine.Incoming {
 		}
 	}
 	if ev.Type == "expose" || ev.Type == "scan" {
-		ev.ID = fmt.Sprintf("scan-%016x%04x", r.Uint64(), n&0xffff) // as the public pages make them
+		ev.ID = engine.NewEventID(ev.Type) // as the public pages make them
 	} else {
 		ev.ID = strconv.Itoa(7_300_000_000_000_000_000 + n) // as channels number messages
 	}

@@ -501,3 +501,15 @@ func TestTheScheduleEndsIt(t *testing.T) {
 		}
 	})
 }
+
+func TestNewEventIDsComeInTheOrderOfTime(t *testing.T) {
+	t.Parallel()
+	before := engine.NewEventID("scan")
+	for range 1000 {
+		id := engine.NewEventID("scan")
+		if id <= before || len(id) > event.MaxID || !strings.HasPrefix(id, "scan-") {
+			t.Fatalf("%s comes after %s", id, before)
+		}
+		before = id
+	}
+}

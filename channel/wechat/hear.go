@@ -3,9 +3,9 @@ package wechat
 import (
 	"bytes"
 	"context"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strconv"
 	"time"
 
@@ -378,7 +378,9 @@ func (d *desk) tellOpened(ctx context.Context, h *hearing) {
 func (h *hearing) happen(campaign, channel, kind, code string, data map[string]any) {
 	at := time.UnixMilli(h.at)
 	in := engine.Incoming{
-		ID: "wx-" + hex.EncodeToString(h.key[:12]) + "-" + kind, Campaign: campaign, Type: kind, User: h.visitor.user(channel), Code: code, Time: &at,
+		// The same for a repetition of the push, and in the order of time for the journal's index (see engine.NewEventID).
+		ID:       fmt.Sprintf("wx-%08x-%x-%s", h.push.CreateTime, h.key[:12], kind),
+		Campaign: campaign, Type: kind, User: h.visitor.user(channel), Code: code, Time: &at,
 	}
 	if len(data) > 0 {
 		text, err := json.Marshal(data)
