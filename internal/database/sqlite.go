@@ -58,6 +58,8 @@ func openSQLite(ctx context.Context, path string) (*gorm.DB, error) {
 	shared := url.Values{"_pragma": {
 		"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)",
 		"temp_store(MEMORY)", "cache_size(-16000)", "journal_size_limit(67108864)",
+		// In pages. With SQLite's own 1,000 each large commit would copy what the next one writes anew.
+		"wal_autocheckpoint(16000)",
 		// A connection's own cache is void as soon as another commits, and readers would read all anew.
 		"mmap_size(1073741824)",
 	}}
