@@ -25,7 +25,7 @@ func TestMessages(t *testing.T) {
 		t.Fatal(owed, err)
 	}
 	err = h.engine.SettleOwed(t.Context(), []engine.Settled{
-		{No: owed[0].No, State: notify.Sent, Way: "image"}, {No: owed[1].No, State: notify.Waiting, Reason: notify.NoWindow},
+		{No: owed[0].No, Taker: owed[0].Taker, State: notify.Sent, Way: "image"}, {No: owed[1].No, Taker: owed[1].Taker, State: notify.Waiting, Reason: notify.NoWindow},
 	})
 	if err != nil {
 		t.Fatal(err)

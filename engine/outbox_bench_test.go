@@ -46,7 +46,7 @@ func BenchmarkOutbox(b *testing.B) {
 				}
 				settled := make([]engine.Settled, 0, len(owed))
 				for _, o := range owed {
-					settled = append(settled, engine.Settled{No: o.No, State: notify.Sent})
+					settled = append(settled, engine.Settled{No: o.No, Taker: o.Taker, State: notify.Sent})
 				}
 				if err := e.SettleOwed(b.Context(), settled); err != nil {
 					b.Fatal(err)

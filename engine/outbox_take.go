@@ -23,6 +23,7 @@ import (
 // Owed is a message that is to be sent now, with all that goes into it.
 type Owed struct {
 	No         int64
+	Taker      string // who has it for as long as the lease lasts: SettleOwed and RenewOwed ask for it
 	Channel    string
 	Campaign   string
 	Definition *campaign.Definition // in force; nobody may change it
@@ -78,8 +79,9 @@ const (
 )
 
 // TakeOwed takes messages of a channel that are due, the most urgent first and those of one urgency in the order they
-// fell due, for as long as the lease lasts: until then nobody else is given them. What is not worth sending any more,
-// and progress that a newer message tells better, is settled instead. None means that nothing is due now.
+// fell due, for as long as the lease lasts: until then nobody else is given them. Whoever takes longer renews it, so that
+// a lease can be short and what a process had that died is soon another's. What is not worth sending any more, and
+// progress that a newer message tells better, is settled instead. None means that nothing is due now.
 func (e *Engine) TakeOwed(ctx context.Context, channel string, limit int, lease time.Duration) ([]Owed, error) {
 	limit = min(max(limit, 1), maxTaken)
 	for range takeTries {
@@ -250,7 +252,7 @@ func (e *Engine) take(ctx context.Context, s sorted, lease time.Duration) ([]mes
 		}
 		took := tx.Exec("UPDATE messages SET state = ?, taken_by = ?, attempts = attempts + 1, reason = '', due_at = ?, updated_at = ?"+
 			" WHERE no IN ? AND (state = ? OR state = ? AND due_at <= ?)",
-			notify.Taken, taker, s.now+max(lease, time.Second).Milliseconds(), s.now, numbers, notify.Owed, notify.Taken, s.now)
+			notify.Taken, taker, s.now+leaseMillis(lease), s.now, numbers, notify.Owed, notify.Taken, s.now)
 		if took.Error != nil {
 			return took.Error
 		}
@@ -262,8 +264,34 @@ func (e *Engine) take(ctx context.Context, s sorted, lease time.Duration) ([]mes
 	for state, n := range settled {
 		e.Metrics.Messages(string(state), int(n))
 	}
-	return slices.DeleteFunc(s.send, func(m messageRow) bool { return !slices.Contains(mine, m.No) }), nil
+	taken := slices.DeleteFunc(s.send, func(m messageRow) bool { return !slices.Contains(mine, m.No) })
+	for i := range taken {
+		taken[i].TakenBy = taker
+	}
+	return taken, nil
 }
+
+// RenewOwed has a taker keep messages for another lease, and gives those that are still theirs: they have not been
+// settled, and nobody else took them when a lease had ended.
+func (e *Engine) RenewOwed(ctx context.Context, taker string, numbers []int64, lease time.Duration) (kept []int64, err error) {
+	if len(numbers) == 0 {
+		return nil, nil
+	}
+	numbers = slices.Sorted(slices.Values(numbers))
+	now := e.now()
+	err = database.Transact(ctx, e.DB, func(tx *gorm.DB) error {
+		kept = nil
+		held := tx.Model(&messageRow{}).Where("no IN ? AND state = ? AND taken_by = ?", numbers, notify.Taken, taker)
+		if err := held.Session(&gorm.Session{}).Update("due_at", now+leaseMillis(lease)).Error; err != nil {
+			return err
+		}
+		return held.Session(&gorm.Session{}).Pluck("no", &kept).Error
+	})
+	return kept, err
+}
+
+// leaseMillis is a lease as it is stored: a second at least.
+func leaseMillis(lease time.Duration) int64 { return max(lease, time.Second).Milliseconds() }
 
 // endMessages gives messages that nobody is sending their final state. One that failed before keeps saying why.
 func endMessages(tx *gorm.DB, numbers []int64, state notify.State, reason string, now int64) (int64, error) {
@@ -288,7 +316,7 @@ func (e *Engine) furnish(ctx context.Context, rows []messageRow) ([]Owed, error)
 	grants := map[int64][]int64{}
 	for _, m := range rows {
 		o := Owed{
-			No: m.No, Channel: m.Channel, Person: m.Person, Kind: m.Kind, Word: m.Word, Attempts: m.Attempts + 1,
+			No: m.No, Taker: m.TakenBy, Channel: m.Channel, Person: m.Person, Kind: m.Kind, Word: m.Word, Attempts: m.Attempts + 1,
 			CreatedAt: moment(m.CreatedAt), ExpiresAt: moment(m.ExpiresAt),
 		}
 		if err := json.Unmarshal([]byte(m.Facts), &o.Facts); err != nil {
@@ -363,6 +391,7 @@ func (e *Engine) couponsOf(ctx context.Context, grants map[int64][]int64) (map[g
 // Settled is what became of a message that was taken.
 type Settled struct {
 	No     int64
+	Taker  string       // as TakeOwed gave it
 	State  notify.State // Sent, Waiting, Unsent or Owed
 	Way    string       // how it was sent, at most 16 letters
 	Reason string       // why it was not: one of notify's, or a short word of the channel's
@@ -372,7 +401,8 @@ type Settled struct {
 var settledWord = messageWord
 
 // SettleOwed says what became of messages that were taken. What is sent or will not be sent stays so, whatever is said
-// later; what waits is due when WindowOpened says so, and what was to wait while a window opened is due at once.
+// later; what waits is due when WindowOpened says so, and what was to wait while a window opened is due at once. Who let
+// the lease end and lost a message to another may only say that it was sent: all else is for the other to say.
 func (e *Engine) SettleOwed(ctx context.Context, settled []Settled) error {
 	groups := map[Settled][]int64{} // by all but the number
 	now := e.now()
@@ -425,18 +455,19 @@ func (s *Settled) settle(tx *gorm.DB, numbers []int64, now int64) (int64, error)
 	case notify.Owed:
 		due := s.DueAt.UnixMilli()
 		done = tx.Exec("UPDATE messages SET state = ?, way = ?, reason = ?, due_at = CASE WHEN expires_at < ? THEN expires_at ELSE ? END, updated_at = ?"+
-			" WHERE no IN ? AND state = ?", s.State, s.Way, s.Reason, due, due, now, numbers, notify.Taken)
+			" WHERE no IN ? AND state = ? AND taken_by = ?", s.State, s.Way, s.Reason, due, due, now, numbers, notify.Taken, s.Taker)
 	case notify.Waiting:
 		// The reason goes last: MySQL reads columns as the assignments before have left them.
 		done = tx.Exec("UPDATE messages SET state = CASE WHEN reason = @opened THEN @owed ELSE @waiting END,"+
 			" due_at = CASE WHEN reason = @opened THEN @now ELSE expires_at END, way = @way, updated_at = @now, reason = @reason"+
-			" WHERE no IN @numbers AND state = @taken", map[string]any{
+			" WHERE no IN @numbers AND state = @taken AND taken_by = @taker", map[string]any{
 			"opened": notify.WindowOpened, "owed": notify.Owed, "waiting": notify.Waiting, "taken": notify.Taken,
-			"now": now, "way": s.Way, "reason": s.Reason, "numbers": numbers,
+			"now": now, "way": s.Way, "reason": s.Reason, "numbers": numbers, "taker": s.Taker,
 		})
 	default:
-		done = tx.Exec("UPDATE messages SET state = ?, way = ?, reason = ?, due_at = ?, updated_at = ? WHERE no IN ? AND state IN ?",
-			s.State, s.Way, s.Reason, now, now, numbers, []notify.State{notify.Owed, notify.Taken, notify.Waiting})
+		done = tx.Exec("UPDATE messages SET state = ?, way = ?, reason = ?, due_at = ?, updated_at = ?"+
+			" WHERE no IN ? AND state IN ? AND (taken_by = ? OR ? = ?)",
+			s.State, s.Way, s.Reason, now, now, numbers, []notify.State{notify.Owed, notify.Taken, notify.Waiting}, s.Taker, s.State, notify.Sent)
 	}
 	return done.RowsAffected, done.Error
 }

@@ -75,7 +75,7 @@ func (h *house) take(limit int) ([]engine.Owed, []string) {
 
 func (h *house) settle(o engine.Owed, state notify.State, reason string) {
 	h.t.Helper()
-	if err := h.SettleOwed(h.ctx(), []engine.Settled{{No: o.No, State: state, Reason: reason}}); err != nil {
+	if err := h.SettleOwed(h.ctx(), []engine.Settled{{No: o.No, Taker: o.Taker, State: state, Reason: reason}}); err != nil {
 		h.t.Fatal(err)
 	}
 }
@@ -289,7 +289,7 @@ func TestNobodyTakesWhatAnotherHas(t *testing.T) {
 					for i, o := range owed {
 						taken[o.No]++
 						first[o.No] = ends[i%2]
-						settled = append(settled, engine.Settled{No: o.No, State: ends[i%2]})
+						settled = append(settled, engine.Settled{No: o.No, Taker: o.Taker, State: ends[i%2]})
 					}
 					mu.Unlock()
 					if err := e.SettleOwed(h.ctx(), settled); err != nil {
@@ -322,6 +322,66 @@ func TestNobodyTakesWhatAnotherHas(t *testing.T) {
 				t.Errorf("message %d stands at %s and was settled as %s first", m.No, m.State, first[m.No])
 			}
 		}
+	})
+}
+
+func TestALeaseIsRenewedByWhoIsAlive(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, db *gorm.DB) {
+		h := onChannel(t, db)
+		id := h.launch(channelled(friendly))
+		const lease = 15 * time.Second
+		take := func(n int) []engine.Owed {
+			t.Helper()
+			owed, err := h.TakeOwed(h.ctx(), "main", 10, lease)
+			if err != nil || len(owed) != n {
+				t.Fatalf("%d are taken, want %d; %v", len(owed), n, err)
+			}
+			return owed
+		}
+		renew := func(o ...engine.Owed) []int64 {
+			t.Helper()
+			var numbers []int64
+			for i := range o {
+				numbers = append(numbers, o[i].No)
+			}
+			kept, err := h.RenewOwed(h.ctx(), o[0].Taker, numbers, lease)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return kept
+		}
+		same := func(kept []int64, want ...int64) {
+			t.Helper()
+			if !slices.Equal(slices.Sorted(slices.Values(kept)), want) {
+				t.Errorf("%v are kept, want %v", kept, want)
+			}
+		}
+		h.owe(id, "a", notify.Reward, "one")
+		h.owe(id, "b", notify.Reward, "two")
+		held := take(2)
+		for range 4 { // a minute's work
+			h.clock.Advance(lease - time.Second)
+			same(renew(held...), held[0].No, held[1].No)
+			take(0)
+		}
+		h.settle(held[0], notify.Sent, "")
+		same(renew(held...), held[1].No)
+		h.clock.Advance(lease)
+		others := take(1) // of one who stopped renewing
+		if kept := renew(held...); len(kept) != 0 {
+			t.Errorf("%v are kept that another has", kept)
+		}
+
+		// The one who lost it may say that it was sent, and nothing else.
+		for _, state := range []notify.State{notify.Owed, notify.Waiting, notify.Unsent} {
+			h.settle(held[1], state, "")
+			take(0)
+			want(t, h.messages(id), "a hello sent", "b hello taken")
+		}
+		h.settle(others[0], notify.Waiting, notify.NoWindow)
+		want(t, h.messages(id), "a hello sent", "b hello waiting no_window")
+		h.settle(held[1], notify.Sent, "")
+		want(t, h.messages(id), "a hello sent", "b hello sent")
 	})
 }
 
@@ -429,7 +489,7 @@ func TestTheOutboxKeepsToItsModel(t *testing.T) {
 				t.Fatal(err)
 			}
 			var model letters
-			numbers := map[string]int64{}
+			taken := map[string]engine.Owed{}
 			for range rapid.IntRange(5, 40).Draw(t, "steps") {
 				now := h.clock.Now().UnixMilli()
 				switch rapid.IntRange(0, 5).Draw(t, "step") {
@@ -463,21 +523,21 @@ func TestTheOutboxKeepsToItsModel(t *testing.T) {
 					var got []string
 					for _, o := range owed {
 						got = append(got, o.Text())
-						numbers[o.Text()] = o.No
+						taken[o.Text()] = o
 					}
 					if want := model.take(limit, now, 60_000); !slices.Equal(got, want) {
 						t.Fatalf("%q are taken, want %q", got, want)
 					}
 				case 3:
-					if len(numbers) == 0 {
+					if len(taken) == 0 {
 						continue
 					}
 					x := model[rapid.IntRange(0, len(model)-1).Draw(t, "which")]
-					no, known := numbers[x.name]
+					o, known := taken[x.name]
 					if !known {
 						continue
 					}
-					s := engine.Settled{No: no, State: rapid.SampledFrom([]notify.State{notify.Sent, notify.Unsent, notify.Waiting, notify.Owed}).Draw(t, "end")}
+					s := engine.Settled{No: o.No, Taker: o.Taker, State: rapid.SampledFrom([]notify.State{notify.Sent, notify.Unsent, notify.Waiting, notify.Owed}).Draw(t, "end")}
 					if err := h.SettleOwed(h.ctx(), []engine.Settled{s}); err != nil {
 						t.Fatal(err)
 					}

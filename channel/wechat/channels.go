@@ -13,6 +13,7 @@ type Channels struct {
 	*Accounts
 	engine *engine.Engine
 	desks  map[string]*desk // by account
+	lease  time.Duration    // of what is being sent
 
 	settles  group[engine.Settled]
 	printing chan struct{} // bounds posters that are printed at once
@@ -31,7 +32,7 @@ const mostLate = 64 // answers that are looked up at once
 
 // Serve puts the accounts to work. The engine is one that has their Channels.
 func (a *Accounts) Serve(e *engine.Engine) *Channels {
-	c := &Channels{Accounts: a, engine: e, desks: map[string]*desk{}, printing: make(chan struct{}, printers()), late: make(chan struct{}, mostLate)}
+	c := &Channels{Accounts: a, engine: e, desks: map[string]*desk{}, lease: deliverLease, printing: make(chan struct{}, printers()), late: make(chan struct{}, mostLate)}
 	c.settles = group[engine.Settled]{work: c.settleAll, most: 500, trips: 1}
 	for name, s := range a.stations {
 		c.desks[name] = &desk{station: s, channels: c, engine: e}

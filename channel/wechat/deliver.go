@@ -22,12 +22,11 @@ import (
 )
 
 const (
-	deliverMost  = 64 // messages taken at once
-	deliverAt    = 16 // worked on at once
-	deliverLease = 2 * time.Minute
-	deliverFor   = 30 * time.Second // after that the rest is left for the next time
-	deliverOne   = 40 * time.Second // one message may take, so that the lease holds until the last is settled
-	maxAttempts  = 8                // for what fails here and not at the platform
+	deliverMost = 64               // messages taken at once
+	deliverAt   = 16               // worked on at once
+	deliverFor  = 30 * time.Second // after that the rest is left for the next time
+	deliverOne  = 40 * time.Second // one message may take
+	maxAttempts = 8                // for what fails here and not at the platform
 
 	firstBackoff = 2 * time.Second // doubled with each attempt
 	lastBackoff  = 5 * time.Minute
@@ -57,10 +56,13 @@ func (c *Channels) Deliver(ctx context.Context, channel string) (more bool, err 
 	if d.health.doubtful() {
 		most = 1
 	}
-	owed, err := c.engine.TakeOwed(ctx, channel, most, deliverLease)
+	began := time.Now()
+	owed, err := c.engine.TakeOwed(ctx, channel, most, c.lease)
 	if err != nil || len(owed) == 0 {
 		return false, err
 	}
+	held, release := d.hold(ctx, owed, began)
+	defer release()
 	fans, err := d.fansOf(ctx, channel, owed)
 	if err != nil {
 		return false, err // the lease gives them back
@@ -74,7 +76,7 @@ func (c *Channels) Deliver(ctx context.Context, channel string) (more bool, err 
 		}
 		perUser[owed[i].User] = append(perUser[owed[i].User], &owed[i])
 	}
-	end := time.Now().Add(deliverFor)
+	end := began.Add(deliverFor)
 	var group errgroup.Group
 	group.SetLimit(deliverAt)
 	for _, user := range users {
@@ -83,13 +85,19 @@ func (c *Channels) Deliver(ctx context.Context, channel string) (more bool, err 
 			for _, o := range perUser[user] {
 				settled := engine.Settled{State: notify.Owed} // as it was, when we are to stop
 				if ctx.Err() == nil && time.Now().Before(end) {
-					one, cancel := context.WithTimeout(context.WithoutCancel(ctx), deliverOne)
+					one, ours := held.begin(ctx, o.No)
+					if !ours {
+						continue
+					}
 					settled = d.deliver(one, o, fans[user])
-					cancel()
+					if settled.State != notify.Sent && !held.has(o.No) {
+						continue // whoever has it now says what becomes of it
+					}
 				}
-				settled.No = o.No
+				settled.No, settled.Taker = o.No, o.Taker
 				crash.Point("wechat.sent")
 				errs = append(errs, d.channels.settles.do(context.WithoutCancel(ctx), &settled))
+				held.end(o.No)
 			}
 			return errors.Join(errs...)
 		})

@@ -22,9 +22,12 @@ type picture struct {
 func (picture) TableName() string { return "channel_media" }
 
 const (
-	mediaSpare  = 12 * time.Hour   // before its end a picture is uploaded anew
-	uploadLease = 45 * time.Second // for one upload
-	uploadPoll  = 200 * time.Millisecond
+	mediaSpare = 12 * time.Hour // before its end a picture is uploaded anew
+	uploadPoll = 200 * time.Millisecond
+
+	// uploadLease is for how long others leave an upload to whoever began it. It is no longer than that of the message
+	// which the picture is for: an upload that takes longer may be made twice, which costs a call and nothing else.
+	uploadLease = deliverLease
 )
 
 // media is the account's id of a picture, uploaded where it has to be: once, whoever asks at the same time.

@@ -3,6 +3,7 @@ package wechat_test
 import (
 	"fmt"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -12,6 +13,7 @@ import (
 
 	"kfactor/channel/wechat"
 	"kfactor/channel/wechat/twin"
+	"kfactor/internal/database"
 	"kfactor/internal/database/databasetest"
 )
 
@@ -119,25 +121,96 @@ func TestProcesses(t *testing.T) {
 		equal(t, h.messages(), []string{"poster joined unsent no_user"}) // for the platform does not know this openid
 	})
 
-	t.Run("WhatOneProcessTookAndNeverSettledIsSentByAnother", func(t *testing.T) {
+	t.Run("WhatADeadProcessWasSendingIsSentByAnotherWithinTheFansMinute", func(t *testing.T) {
 		t.Parallel()
-		h := open(t, databasetest.SQLite(t), nil, "main")
+		address := "sqlite://" + filepath.Join(t.TempDir(), "kfactor.db")
+		dying := databasetest.Migrated(t, address)
+		h := open(t, dying, nil, "main")
 		h.launch(definition())
-		ann := h.twins["main"].AddFan("安")
-		h.follow(ann, "")
-		h.say(ann, "你好")
-		if owed, err := h.engine.TakeOwed(t.Context(), "main", 10, 2*time.Minute); err != nil || len(owed) != 1 {
-			t.Fatal(len(owed), err)
+		main := h.twins["main"]
+		first := h.Channels
+		first.SetLease(time.Second)
+		h.db = databasetest.Migrated(t, address)
+		h.serve()
+		waitForCampaigns(t, h, 1)
+		if err := main.Inject(twin.Fault{Path: uploading, Failure: twin.Slow, Delay: 3 * time.Second, Times: 1}); err != nil {
+			t.Fatal(err)
 		}
-		h.clock.Advance(time.Minute)
+		ann := main.AddFan("安")
+		h.follow(ann, "")
+		ended := make(chan error)
+		go func() {
+			_, err := first.Deliver(t.Context(), "main")
+			ended <- err
+		}()
+		until(t, "the upload has begun", func() bool {
+			var n int64
+			if err := h.db.Table("channel_media").Count(&n).Error; err != nil {
+				t.Fatal(err)
+			}
+			return n == 1
+		})
+		if err := database.Close(dying); err != nil { // no lease is renewed from here on
+			t.Fatal(err)
+		}
 		if _, err := h.Deliver(t.Context(), "main"); err != nil {
 			t.Fatal(err)
 		}
-		if last(t, ann) == "custom image <poster>" {
-			t.Error("it was sent while somebody else had it")
-		}
-		h.clock.Advance(2 * time.Minute)
+		equal(t, h.messages(), []string{"poster joined taken"})
+		h.clock.Advance(15 * time.Second)
 		h.settle()
 		equal(t, h.messages(), []string{"poster joined sent"})
+		<-ended // without an error and without a second poster: what is another's is let go
+		equal(t, seen(t, ann), []string{"reply text 这是你的专属海报。", "custom image <poster>"})
 	})
+
+	t.Run("WhatASlowProcessIsSendingIsSentByNobodyElse", func(t *testing.T) {
+		t.Parallel()
+		h := open(t, databasetest.SQLite(t), nil, "main")
+		h.launch(definition())
+		main := h.twins["main"]
+		first := h.Channels
+		first.SetLease(time.Second)
+		h.serve()
+		waitForCampaigns(t, h, 1)
+		if err := main.Inject(twin.Fault{Path: uploading, Failure: twin.Slow, Delay: 3 * time.Second, Times: 1}); err != nil {
+			t.Fatal(err)
+		}
+		ann := main.AddFan("安")
+		h.follow(ann, "")
+		h.clock.Run()
+		ended := make(chan error)
+		go func() {
+			_, err := first.Deliver(t.Context(), "main")
+			ended <- err
+		}()
+		until(t, "the message is taken", func() bool { return h.messages()[0] == "poster joined taken" })
+		for more := true; more; {
+			select {
+			case err := <-ended:
+				if more = false; err != nil {
+					t.Error(err)
+				}
+			case <-time.After(50 * time.Millisecond):
+				if _, err := h.Deliver(t.Context(), "main"); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+		equal(t, h.messages(), []string{"poster joined sent"})
+		equal(t, seen(t, ann), []string{"reply text 这是你的专属海报。", "custom image <poster>"})
+		if n := h.calls(sending).Calls; n != 1 {
+			t.Errorf("%d messages were sent", n)
+		}
+	})
+}
+
+// until waits for something to become so.
+func until(t *testing.T, what string, so func() bool) {
+	t.Helper()
+	for end := time.Now().Add(time.Minute); !so(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("it does not come to this: %s", what)
+		}
+	}
 }

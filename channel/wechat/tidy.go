@@ -70,7 +70,7 @@ func (c *Channels) forgetPushes(ctx context.Context) error {
 
 // forgetPictures deletes pictures that the platform no longer has.
 func (c *Channels) forgetPictures(ctx context.Context) error {
-	before := c.now() - uploadLease.Milliseconds()
+	before := c.now() - flightTimeout.Milliseconds() // an upload may be under way
 	for range tidyTrips {
 		var old []picture
 		db := c.DB.WithContext(ctx)

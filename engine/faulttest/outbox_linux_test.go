@@ -76,7 +76,7 @@ func TestSender(t *testing.T) {
 		var settled []engine.Settled
 		for _, o := range owed {
 			fmt.Println("sending", o.No)
-			settled = append(settled, engine.Settled{No: o.No, State: notify.Sent})
+			settled = append(settled, engine.Settled{No: o.No, Taker: o.Taker, State: notify.Sent})
 		}
 		if err := e.SettleOwed(t.Context(), settled); err != nil {
 			t.Fatal(err)
