@@ -177,24 +177,32 @@ func (e *Engine) writeOwed(ctx context.Context, all []owedTo) error {
 		unknown[m.Campaign][m.who] = looks{user: m.user}
 	}
 	found := map[lookup]int64{}
-	var written int64
+	var written, merged int64
 	err := database.Transact(ctx, e.DB, func(tx *gorm.DB) error {
 		clear(found)
+		merged = 0
 		for _, campaign := range slices.Sorted(maps.Keys(unknown)) {
 			if err := e.identifyNew(tx, campaign, unknown[campaign], found); err != nil {
 				return err
 			}
 		}
 		rows := make([]messageRow, 0, len(all))
+		var asked []int64 // who asked for a poster
 		for _, m := range all {
 			if m.Person == 0 {
 				m.Person = found[m.who]
 			}
 			rows = append(rows, m.messageRow)
+			if m.Kind == notify.Poster {
+				asked = append(asked, m.Person)
+			}
 		}
 		crash.Point("outbox.half-written")
 		var err error
 		if written, err = database.InsertNew(tx, rows); err != nil { // in this order, see prepared.owe
+			return err
+		}
+		if merged, err = mergePosters(tx, asked, e.now()); err != nil {
 			return err
 		}
 		crash.Point("outbox.before-commit")
@@ -208,6 +216,7 @@ func (e *Engine) writeOwed(ctx context.Context, all []owedTo) error {
 	}
 	e.intake.people.add(found)
 	e.Metrics.Messages(string(notify.Owed), int(written))
+	e.Metrics.Messages(string(notify.Merged), int(merged))
 	var woken []string
 	for _, m := range all {
 		if !slices.Contains(woken, m.Channel) && m.DueAt <= e.now() {
@@ -216,6 +225,62 @@ func (e *Engine) writeOwed(ctx context.Context, all []owedTo) error {
 		}
 	}
 	return nil
+}
+
+// mergePosters leaves people who ask again and again one poster that waits to go, the newest: while the platform is away
+// they would get all of them at its return. Whom they came through is known from the first. One that is being sent is
+// left alone.
+func mergePosters(tx *gorm.DB, people []int64, now int64) (merged int64, err error) {
+	slices.Sort(people)
+	for part := range slices.Chunk(slices.Compact(people), inChunk) {
+		var open []messageRow
+		err := tx.Select("no", "person", "facts").Where("person IN ? AND kind = ? AND state IN ?",
+			part, notify.Poster, []notify.State{notify.Owed, notify.Waiting}).Order("person, no").Find(&open).Error
+		if err != nil {
+			return merged, err
+		}
+		var older []int64
+		for len(open) > 0 {
+			n := 1
+			for n < len(open) && open[n].Person == open[0].Person {
+				n++
+			}
+			for _, m := range open[:n-1] {
+				older = append(older, m.No)
+			}
+			if err := inherit(tx, open[:n]); err != nil {
+				return merged, err
+			}
+			open = open[n:]
+		}
+		n, err := endMessages(tx, older, notify.Merged, notify.Superseded, now)
+		if merged += n; err != nil {
+			return merged, err
+		}
+	}
+	return merged, nil
+}
+
+// inherit has the last of some posters know through whom its person came, where those before it do.
+func inherit(tx *gorm.DB, posters []messageRow) error {
+	var f notify.Facts // of the last, in the end
+	by := ""
+	for _, m := range posters {
+		f = notify.Facts{}
+		if err := json.Unmarshal([]byte(m.Facts), &f); err != nil {
+			return err
+		}
+		by = cmp.Or(f.InvitedBy, by)
+	}
+	if f.InvitedBy == by {
+		return nil
+	}
+	f.InvitedBy = by
+	facts, err := json.Marshal(f)
+	if err != nil {
+		return err
+	}
+	return tx.Model(&messageRow{}).Where("no = ?", posters[len(posters)-1].No).Update("facts", string(facts)).Error
 }
 
 // outbox is what the engine keeps in memory of messages.

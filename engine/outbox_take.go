@@ -80,8 +80,8 @@ const (
 
 // TakeOwed takes messages of a channel that are due, the most urgent first and those of one urgency in the order they
 // fell due, for as long as the lease lasts: until then nobody else is given them. Whoever takes longer renews it, so that
-// a lease can be short and what a process had that died is soon another's. What is not worth sending any more, and
-// progress that a newer message tells better, is settled instead. None means that nothing is due now.
+// a lease can be short and what a process had that died is soon another's. What is not worth sending any more, and what
+// a newer message replaces, is settled instead. None means that nothing is due now.
 func (e *Engine) TakeOwed(ctx context.Context, channel string, limit int, lease time.Duration) ([]Owed, error) {
 	limit = min(max(limit, 1), maxTaken)
 	for range takeTries {
@@ -137,22 +137,26 @@ type sorted struct {
 	merged, blocked, expired []int64
 }
 
-// sort finds out what is to become of due messages: of progress only the newest is told.
+// sort finds out what is to become of due messages: of what a newer one replaces only the newest is told.
 func (e *Engine) sort(ctx context.Context, due []messageRow) (sorted, error) {
 	s := sorted{now: e.now()}
-	var progressed []int64
-	people := map[int64][]int64{} // by campaign
+	replaced := map[notify.Kind][]int64{} // people, by kinds of which only the newest is sent
+	people := map[int64][]int64{}         // by campaign
 	for _, m := range due {
 		people[m.Campaign] = append(people[m.Campaign], m.Person)
-		if m.Kind == notify.Progress {
-			progressed = append(progressed, m.Person)
+		if m.Kind.Replaces() {
+			replaced[m.Kind] = append(replaced[m.Kind], m.Person)
 		}
 	}
-	newest, merged, err := e.newestProgress(ctx, progressed)
-	if err != nil {
-		return s, err
+	newest := map[notify.Kind]map[int64]int64{}
+	for kind, part := range replaced {
+		var older []int64
+		var err error
+		if newest[kind], older, err = e.newestOf(ctx, kind, part); err != nil {
+			return s, err
+		}
+		s.merged = append(s.merged, older...)
 	}
-	s.merged = merged
 	blocked := map[int64]bool{}
 	for no, part := range people {
 		rows, err := e.peopleAmong(ctx, no, part)
@@ -165,7 +169,7 @@ func (e *Engine) sort(ctx context.Context, due []messageRow) (sorted, error) {
 	}
 	for _, m := range due {
 		switch {
-		case m.Kind == notify.Progress && m.No < newest[m.Person]:
+		case m.Kind.Replaces() && m.No < newest[m.Kind][m.Person]:
 			s.merged = append(s.merged, m.No)
 		case blocked[m.Person]:
 			s.blocked = append(s.blocked, m.No)
@@ -178,17 +182,14 @@ func (e *Engine) sort(ctx context.Context, due []messageRow) (sorted, error) {
 	return s, nil
 }
 
-// newestProgress is the number of everybody's newest message of progress, and those before it that are still to be sent.
-func (e *Engine) newestProgress(ctx context.Context, people []int64) (newest map[int64]int64, older []int64, err error) {
+// newestOf is the number of everybody's newest message of a kind, and those before it that are still to be sent.
+func (e *Engine) newestOf(ctx context.Context, kind notify.Kind, people []int64) (newest map[int64]int64, older []int64, err error) {
 	newest = map[int64]int64{}
-	if len(people) == 0 {
-		return newest, nil, nil
-	}
 	slices.Sort(people)
 	people = slices.Compact(people)
 	var last []struct{ Person, No int64 }
 	err = e.DB.WithContext(ctx).Model(&messageRow{}).Select("person, MAX(no) AS no").
-		Where("person IN ? AND kind = ?", people, notify.Progress).Group("person").Find(&last).Error
+		Where("person IN ? AND kind = ?", people, kind).Group("person").Find(&last).Error
 	if err != nil {
 		return nil, nil, err
 	}
@@ -197,7 +198,7 @@ func (e *Engine) newestProgress(ctx context.Context, people []int64) (newest map
 	}
 	var open []messageRow
 	err = e.DB.WithContext(ctx).Select("no", "person").
-		Where("person IN ? AND kind = ? AND state IN ?", people, notify.Progress, []notify.State{notify.Owed, notify.Waiting}).Find(&open).Error
+		Where("person IN ? AND kind = ? AND state IN ?", people, kind, []notify.State{notify.Owed, notify.Waiting}).Find(&open).Error
 	for _, m := range open {
 		if m.No < newest[m.Person] {
 			older = append(older, m.No)

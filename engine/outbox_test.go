@@ -416,6 +416,41 @@ func TestAWindowThatOpensWhileMessagesAreSettledIsNotMissed(t *testing.T) {
 	})
 }
 
+func TestOnePosterWaitsToGo(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, db *gorm.DB) {
+		h := onChannel(t, db)
+		id := h.launch(channelled(friendly))
+		ask := func(user, source, by string) {
+			t.Helper()
+			due := engine.Due{Campaign: id, User: user, Kind: notify.Poster, Word: "joined", Source: source, Facts: notify.Facts{InvitedBy: by}}
+			if err := h.Owe(h.ctx(), []engine.Due{due}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		ask("a", "follow", "CODE")
+		ask("b", "follow", "")
+		for n := range 4 {
+			ask("a", fmt.Sprint("word ", n), "")
+		}
+		ask("a", "word 0", "") // told again, it is no newer wish
+		want(t, h.messages(id), "a joined merged superseded", "b joined owed", "a joined merged superseded", "a joined merged superseded",
+			"a joined merged superseded", "a joined owed")
+		owed, _ := h.take(10)
+		if len(owed) != 2 || owed[1].User != "a" || owed[1].Facts.InvitedBy != "CODE" {
+			t.Errorf("%+v", owed)
+		}
+
+		// While one is being sent another may be asked for. Where it fails the newer one goes.
+		ask("a", "word 5", "")
+		h.settle(owed[1], notify.Owed, notify.Unreachable)
+		if again, said := h.take(10); len(again) != 1 || again[0].No == owed[1].No {
+			t.Errorf("%q are taken", said)
+		}
+		list := h.messages(id)
+		want(t, list[5:], "a joined merged superseded", "a joined taken")
+	})
+}
+
 // letter is a message as the model of the outbox has it.
 type letter struct {
 	name         string // source
@@ -431,11 +466,25 @@ type letters []*letter
 
 func (l letters) newest(of *letter) bool {
 	for _, other := range slices.Backward(l) {
-		if other.user == of.user && other.kind == notify.Progress {
+		if other.user == of.user && other.kind == of.kind {
 			return other == of
 		}
 	}
 	return true
+}
+
+// ask is what a wish for a poster does to those before it.
+func (l letters) ask(user string) {
+	newer := false
+	for _, x := range slices.Backward(l) {
+		if x.user != user || x.kind != notify.Poster || x.state != notify.Owed && x.state != notify.Waiting {
+			continue
+		}
+		if newer {
+			x.state = notify.Merged
+		}
+		newer = true
+	}
 }
 
 // take is what TakeOwed should give.
@@ -455,7 +504,7 @@ func (l letters) take(limit int, now, lease int64) (names []string) {
 		})
 		for _, x := range due[:min(len(due), limit)] {
 			switch {
-			case x.kind == notify.Progress && !l.newest(x):
+			case x.kind.Replaces() && !l.newest(x):
 				x.state = notify.Merged
 			case x.expires <= now:
 				x.state = notify.Unsent
@@ -463,11 +512,11 @@ func (l letters) take(limit int, now, lease int64) (names []string) {
 				x.state, x.due, x.opened = notify.Taken, now+lease, false
 				names = append(names, x.name)
 			}
-			if x.kind != notify.Progress {
+			if !x.kind.Replaces() {
 				continue
 			}
 			for _, older := range l {
-				if older.user == x.user && older.kind == notify.Progress && !l.newest(older) && (older.state == notify.Owed || older.state == notify.Waiting) {
+				if older.user == x.user && older.kind == x.kind && !l.newest(older) && (older.state == notify.Owed || older.state == notify.Waiting) {
 					older.state = notify.Merged
 				}
 			}
@@ -513,6 +562,9 @@ func TestTheOutboxKeepsToItsModel(t *testing.T) {
 					}
 					if !slices.ContainsFunc(model, func(y *letter) bool { return y.name == x.name }) {
 						model = append(model, x)
+					}
+					if x.kind == notify.Poster {
+						model.ask(x.user)
 					}
 				case 2:
 					limit := rapid.IntRange(1, 4).Draw(t, "limit")

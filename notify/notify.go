@@ -35,6 +35,10 @@ func (k Kind) Priority() int {
 	return 40
 }
 
+// Replaces says that a message of this kind takes the place of those before it which were not sent: of a picture of how
+// things stand nobody needs an older one.
+func (k Kind) Replaces() bool { return k == Poster || k == Progress }
+
 // Worth is how long a message is worth sending; 0 for a kind that is not known.
 func (k Kind) Worth() time.Duration {
 	switch k {
@@ -85,7 +89,7 @@ const (
 	Taken   State = "taken"   // being sent
 	Waiting State = "waiting" // for the person to open a way to them
 	Sent    State = "sent"
-	Merged  State = "merged" // a newer message said more
+	Merged  State = "merged" // a newer message took its place
 	Unsent  State = "unsent" // it will not be sent
 )
 

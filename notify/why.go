@@ -15,7 +15,7 @@ const (
 	BlockedHere  = "blocked"       // they are blocked in the campaign
 	NothingToSay = "nothing_to_say"
 	NotJoined    = "not_joined" // they could not join, so there is no poster
-	Superseded   = "superseded" // a newer message said more
+	Superseded   = "superseded" // a newer message took its place
 	WindowOpened = "window_opened"
 )
 
@@ -26,7 +26,7 @@ var stateWords = map[State]words{
 	Taken:   {"It is being sent.", "正在发送。"},
 	Waiting: {"It waits until they write, scan or tap a menu key.", "等待对方发消息、扫码或点菜单后再发。"},
 	Sent:    {"It was sent.", "已发送。"},
-	Merged:  {"It was not sent, since a newer message said more.", "未发送，内容已并入更新的一条消息。"},
+	Merged:  {"It was not sent, since a newer message took its place.", "未发送，内容已并入更新的一条消息。"},
 	Unsent:  {"It was not sent and will not be.", "未发送，也不会再发。"},
 }
 

@@ -11,7 +11,9 @@ import (
 	"gorm.io/gorm"
 
 	"kfactor/channel/wechat/twin"
+	"kfactor/engine"
 	"kfactor/internal/database/databasetest"
+	"kfactor/notify"
 )
 
 const (
@@ -35,6 +37,7 @@ func TestPlatform(t *testing.T) {
 			ann := main.AddFan("安")
 			main.DuplicatePushes(10)
 			h.follow(ann, "")
+			h.settle()
 			h.clock.Advance(20 * time.Second)
 			h.say(ann, "领海报")
 			h.settle()
@@ -98,6 +101,45 @@ func TestPlatform(t *testing.T) {
 			if m != "poster joined sent" && m != "poster joined waiting no_window" {
 				t.Error(m)
 			}
+		}
+	})
+
+	t.Run("WhoAsksAgainAndAgainWhileThePlatformIsDownGetsOnePoster", func(t *testing.T) {
+		t.Parallel()
+		h := open(t, databasetest.SQLite(t), nil, "main")
+		h.launch(definition())
+		main := h.twins["main"]
+		ann := main.AddFan("安")
+		h.follow(ann, "")
+		if err := main.Down(10 * time.Minute); err != nil {
+			t.Fatal(err)
+		}
+		for n := range 5 {
+			h.clock.Advance(time.Minute)
+			h.say(ann, "领海报")
+			if n == 2 {
+				h.settle()
+			}
+		}
+		explained, err := h.engine.Messages(t.Context(), "c", "", engine.Page{}, false)
+		if err != nil || len(explained.Items) != 6 {
+			t.Fatal(explained.Items, err)
+		}
+		for i, m := range explained.Items {
+			if merged := m.State == notify.Merged; merged != (i < 5) || merged != strings.Contains(m.Why, "a newer message took its place") {
+				t.Errorf("message %d stands at %s: %s", i, m.State, m.Why)
+			}
+		}
+		h.clock.Advance(10 * time.Minute)
+		h.settle()
+		posters := 0
+		for _, m := range seen(t, ann) {
+			if m == "custom image <poster>" {
+				posters++
+			}
+		}
+		if posters != 1 {
+			t.Errorf("%q", seen(t, ann))
 		}
 	})
 

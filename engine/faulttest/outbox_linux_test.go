@@ -86,7 +86,7 @@ func TestSender(t *testing.T) {
 		}
 	}
 	for n := first; n < first+sentByOne; n++ {
-		due := engine.Due{Campaign: campaignID, User: fmt.Sprint("fan-", n%7), Kind: notify.Poster, Word: "joined", Source: strconv.Itoa(n)}
+		due := engine.Due{Campaign: campaignID, User: fmt.Sprint("fan-", n%7), Kind: notify.Reward, Word: "joined", Source: strconv.Itoa(n)}
 		if err := e.Owe(t.Context(), []engine.Due{due}); err != nil {
 			t.Fatal(err)
 		}
