@@ -248,8 +248,17 @@ func (d *desk) join(ctx context.Context, o *engine.Owed) (engine.Settled, bool) 
 	return engine.Settled{}, true
 }
 
-// sendPoster prints a poster, uploads it and sends it.
+// sendPoster prints a poster, uploads it and sends it. A picture that the platform has lost before its time is uploaded
+// anew, once.
 func (d *desk) sendPoster(ctx context.Context, o *engine.Owed, to *receiver) error {
+	err := d.sendPicture(ctx, o, to)
+	if client.CodeOf(err) == client.CodeInvalidMedia {
+		err = d.sendPicture(ctx, o, to)
+	}
+	return err
+}
+
+func (d *desk) sendPicture(ctx context.Context, o *engine.Owed, to *receiver) error {
 	format := o.Definition.Poster.Format
 	for {
 		tag, print, err := d.engine.Poster(ctx, o.Code, "", format)
@@ -439,8 +448,8 @@ func (d *desk) refusedMessage(ctx context.Context, o *engine.Owed, to *receiver,
 	case client.CodeForbidden, client.CodeUnauthorized:
 		return later(notify.PausedByThem, now.Add(alarmPause))
 	case client.CodeInvalidMedia:
-		if o.Attempts < maxAttempts {
-			return later(notify.Failed, now)
+		if o.Attempts < maxAttempts { // also the one that was uploaded anew
+			return later(notify.Failed, now.Add(backoff(o.Attempts)))
 		}
 		return unsent(notify.Failed)
 	case client.CodeNotFollowing:

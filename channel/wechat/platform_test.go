@@ -318,6 +318,35 @@ func TestPlatform(t *testing.T) {
 		}
 	})
 
+	t.Run("APictureThatThePlatformLosesEachTimeIsLeftAloneForAWhile", func(t *testing.T) {
+		t.Parallel()
+		h := open(t, databasetest.SQLite(t), nil, "main")
+		h.launch(definition())
+		main := h.twins["main"]
+		ann := main.AddFan("安")
+		h.follow(ann, "")
+		h.say(ann, "你好")
+		if err := main.Inject(twin.Fault{Path: sending, Code: 40007}); err != nil {
+			t.Fatal(err)
+		}
+		for n := range 3 {
+			h.settle()
+			equal(t, h.messages(), []string{"poster joined owed failed"})
+			if uploads := h.calls(uploading).Calls; uploads != int64(2*n+2) {
+				t.Errorf("%d uploads when it was tried %d times", uploads, n+1)
+			}
+			h.clock.Advance(20 * time.Second)
+		}
+		for range 10 {
+			h.clock.Advance(10 * time.Minute)
+			h.settle()
+		}
+		equal(t, h.messages(), []string{"poster joined unsent failed"})
+		if uploads := h.calls(uploading).Calls; uploads > 16 {
+			t.Errorf("%d uploads", uploads)
+		}
+	})
+
 	t.Run("WhatThePlatformRefusesForGoodIsSaid", func(t *testing.T) {
 		t.Parallel()
 		h := open(t, databasetest.SQLite(t), nil, "main")
