@@ -15,8 +15,7 @@ type health struct {
 	mu      sync.Mutex
 	lost    int       // calls in a row that nobody answered
 	until   time.Time // no call is made before
-	alarm   string    // what an operator has to look at; "" for nothing
-	alarmed time.Time
+	alarms  map[api]alarm
 	called  time.Time // the last call that was answered
 	pushed  time.Time // the last push that was taken
 	refused string    // why the last push that was refused was
@@ -24,6 +23,16 @@ type health struct {
 	failed  time.Time
 	limits  time.Time // when the platform was asked for its limits
 }
+
+// alarm is what an operator has to look at: the platform refuses an API, or the account.
+type alarm struct {
+	code int    // by which the same is known again: what the platform says has the call's id in it, and addresses
+	what string // as it was said last
+	at   time.Time
+}
+
+// wholeAccount is what an alarm is about that is about no single API.
+const wholeAccount api = ""
 
 const (
 	mostLost    = 4               // calls in a row without an answer until all calls pause
@@ -90,21 +99,27 @@ func (h *health) answered(now time.Time) {
 }
 
 // raise keeps an alarm. It says whether it is a new one.
-func (h *health) raise(now time.Time, what string) bool {
+func (h *health) raise(now time.Time, about api, said *client.Error) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	fresh := h.alarm != what
-	h.alarm, h.alarmed, h.worst, h.failed = what, now, what, now
-	return fresh
+	if h.alarms == nil {
+		h.alarms = map[api]alarm{}
+	}
+	before, known := h.alarms[about]
+	h.alarms[about] = alarm{said.Code, said.Error(), now}
+	h.worst, h.failed = said.Error(), now
+	return !known || before.code != said.Code
 }
 
-// calm ends an alarm where the platform took a call again.
-func (h *health) calm() bool {
+// calm ends the alarms about an API that the platform took a call of, and about the account. It says whether those were
+// the last.
+func (h *health) calm(a api) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	was := h.alarm != ""
-	h.alarm, h.alarmed = "", time.Time{}
-	return was
+	before := len(h.alarms)
+	delete(h.alarms, a)
+	delete(h.alarms, wholeAccount)
+	return before > 0 && len(h.alarms) == 0
 }
 
 func (h *health) pause(until time.Time) {
@@ -134,7 +149,7 @@ func (s *station) judge(ctx context.Context, a api, err error) {
 	switch {
 	case err == nil:
 		s.health.answered(now)
-		if s.health.calm() {
+		if s.health.calm(a) {
 			log.Info("the platform takes calls again")
 			s.accounts.Metrics.ChannelAlarm(s.name, false)
 		}
@@ -153,7 +168,7 @@ func (s *station) judge(ctx context.Context, a api, err error) {
 	switch {
 	case said.Path != string(a) && (said.Code == client.CodeDailyQuota || said.Code == client.CodeMinuteQuota):
 		// It was the token that could not be had: no call of the account can be made, and this one was not.
-		s.alarm(now, err)
+		s.alarm(now, wholeAccount, said)
 		s.health.pause(now.Add(fixPause))
 		return
 	case said.Code == client.CodeDailyQuota:
@@ -163,18 +178,18 @@ func (s *station) judge(ctx context.Context, a api, err error) {
 		until = now.Add(minutePause)
 	case said.Code == client.CodeForbidden, said.Code == client.CodeUnauthorized:
 		until = now.Add(alarmPause)
-		s.alarm(now, err)
+		s.alarm(now, a, said)
 	case said.Code == client.CodeTooManyCodes:
 		if err := s.quotas[apiForever].pause(ctx, now.Add(alarmPause)); err != nil {
 			log.Error("pause", "err", err)
 		}
 		return
 	case said.Class() == client.Pause: // it is the account and not the API
-		s.alarm(now, err)
+		s.alarm(now, wholeAccount, said)
 		s.health.pause(now.Add(fixPause))
 		return
 	case said.Class() == client.Refresh: // and a new token did not help
-		s.alarm(now, err)
+		s.alarm(now, wholeAccount, said)
 		return
 	}
 	if until.IsZero() {
@@ -186,9 +201,9 @@ func (s *station) judge(ctx context.Context, a api, err error) {
 }
 
 // alarm tells operators what only they can mend: once in the log, and as long as it lasts in the metrics and the status.
-func (s *station) alarm(now time.Time, err error) {
-	if s.health.raise(now, err.Error()) {
-		s.accounts.Log.Error("the platform refuses this account's calls; look at the account's console", "channel", s.name, "err", err)
+func (s *station) alarm(now time.Time, about api, said *client.Error) {
+	if s.health.raise(now, about, said) {
+		s.accounts.Log.Error("the platform refuses this account's calls; look at the account's console", "channel", s.name, "err", said)
 	}
 	s.accounts.Metrics.ChannelAlarm(s.name, true)
 }

@@ -6,10 +6,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"image/jpeg"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -36,6 +38,26 @@ type house struct {
 	twins  map[string]*twin.Twin
 	engine *engine.Engine
 	server *httptest.Server
+	log    lines
+}
+
+// lines are what was logged.
+type lines struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *lines) Write(line []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(line)
+}
+
+// logged is how many lines of the log hold a text.
+func (h *house) logged(text string) int {
+	h.log.mu.Lock()
+	defer h.log.mu.Unlock()
+	return strings.Count(h.log.text.String(), text)
 }
 
 // platform makes the twins of a house what its tests need.
@@ -85,6 +107,7 @@ func (h *house) serve() {
 	}
 	accounts, err := wechat.Open(wechat.Config{
 		DB: h.db, Secret: make([]byte, 32), Accounts: configured, PublicURL: "https://k.example", Now: h.clock.Now,
+		Log: slog.New(slog.NewTextHandler(&h.log, nil)),
 	})
 	if err != nil {
 		h.t.Fatal(err)

@@ -218,6 +218,39 @@ func TestPlatform(t *testing.T) {
 		}
 	})
 
+	t.Run("AnAlarmIsLoggedOnceForAsLongAsItLasts", func(t *testing.T) {
+		t.Parallel()
+		h := open(t, databasetest.SQLite(t), nil, "main")
+		h.launch(definition())
+		main := h.twins["main"]
+		main.Ban(sending)
+		alarm, end := "the platform refuses this account's calls", "the platform takes calls again"
+		for n := range 4 {
+			f := main.AddFan("人")
+			h.follow(f, "")
+			h.say(f, "你好")
+			h.settle()
+			if calls := h.calls(sending).Calls; calls < int64(n+1) {
+				t.Fatalf("%d calls, when it was to be tried for the %dth time", calls, n+1)
+			}
+			if made := h.calls(making); made.Calls-made.Refused != int64(n+1) {
+				t.Fatalf("%+v: no code was made meanwhile", made)
+			}
+			if a := h.status()[0]; !strings.Contains(a.Alarm, "48004") {
+				t.Errorf("%+v", a)
+			}
+			h.clock.Advance(31 * time.Minute)
+		}
+		if n := h.logged(alarm); n != 1 || h.logged(end) != 0 {
+			t.Errorf("the alarm is in the log %d times, its end %d times", n, h.logged(end))
+		}
+		main.Unban()
+		h.settle()
+		if n := h.logged(end); n != 1 {
+			t.Errorf("its end is in the log %d times", n)
+		}
+	})
+
 	t.Run("AWrongSecretPausesTheAccount", func(t *testing.T) {
 		t.Parallel()
 		h := open(t, databasetest.SQLite(t), nil, "main")

@@ -83,7 +83,13 @@ func moment(at time.Time) *time.Time {
 func (h *health) tell(v *AccountStatus, now time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	v.Alarm, v.AlarmAt = h.alarm, moment(h.alarmed)
+	var last alarm
+	for _, a := range h.alarms {
+		if !a.at.Before(last.at) {
+			last = a
+		}
+	}
+	v.Alarm, v.AlarmAt = last.what, moment(last.at)
 	if h.until.After(now) {
 		v.PausedUntil = moment(h.until)
 	}
