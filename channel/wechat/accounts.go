@@ -60,6 +60,7 @@ type station struct {
 	client   *client.Client
 	quotas   map[api]*quota
 	nonces   *nonces
+	bodies   bodies
 	reads    group[reading]
 	writes   group[change]
 	takes    group[taking]

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"io"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -59,7 +58,9 @@ const (
 	badNonce     refusal = "nonce" // used for another body
 	badBody      refusal = "body"
 	tooLarge     refusal = "too_large"
-	badMode      refusal = "mode" // plain where the account encrypts
+	tooSlow      refusal = "too_slow"
+	tooMany      refusal = "too_many" // bodies that are being read
+	badMode      refusal = "mode"     // plain where the account encrypts
 	badAccount   refusal = "account"
 )
 
@@ -119,13 +120,20 @@ func (d *desk) listen(w http.ResponseWriter, r *http.Request) {
 		d.refused(w, http.StatusRequestEntityTooLarge, tooLarge, nil)
 		return
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, wire.MaxBody))
-	if large := (*http.MaxBytesError)(nil); errors.As(err, &large) {
-		d.refused(w, http.StatusRequestEntityTooLarge, tooLarge, nil)
-		return
-	}
+	body, err := d.body(w, r)
 	if err != nil {
-		d.refused(w, http.StatusBadRequest, badBody, err)
+		w.Header().Set("Connection", "close") // the rest is not going to be read
+		var large *http.MaxBytesError
+		switch {
+		case errors.Is(err, errReading):
+			d.refused(w, http.StatusServiceUnavailable, tooMany, nil)
+		case errors.Is(err, errSlowBody):
+			d.refused(w, http.StatusRequestTimeout, tooSlow, nil)
+		case errors.As(err, &large):
+			d.refused(w, http.StatusRequestEntityTooLarge, tooLarge, nil)
+		default:
+			d.refused(w, http.StatusBadRequest, badBody, err)
+		}
 		return
 	}
 	p, why, err := d.open(q, body)

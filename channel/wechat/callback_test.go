@@ -1,9 +1,11 @@
 package wechat_test
 
 import (
+	"bufio"
 	"bytes"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -226,6 +228,70 @@ func TestCallback(t *testing.T) {
 			}
 		}
 	})
+}
+
+// begin calls the account main and sends half of the body.
+func (h *house) begin(nonce string, body []byte) net.Conn {
+	h.t.Helper()
+	conn, err := new(net.Dialer).DialContext(h.ctx(), "tcp", h.server.Listener.Addr().String())
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	h.t.Cleanup(func() { conn.Close() })
+	stamp := strconv.FormatInt(h.clock.Now().Unix(), 10)
+	_, err = fmt.Fprintf(conn, "POST /wechat/main?timestamp=%s&nonce=%s&signature=%s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s",
+		stamp, nonce, wire.Signature(h.twins["main"].Config().Token, stamp, nonce), len(body), body[:len(body)/2])
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return conn
+}
+
+func TestSlowSenders(t *testing.T) {
+	t.Parallel()
+	h := open(t, databasetest.SQLite(t), plain, "main")
+	h.launch(definition())
+	push := h.pushed("oMallory00000000000000000001", text(1, "领海报"))
+	const slow = 40
+	began := time.Now()
+	answers := make(chan int, slow)
+	for range slow {
+		conn := h.begin("seen", push)
+		go func() {
+			_ = conn.SetReadDeadline(began.Add(20 * time.Second))
+			answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
+			if err != nil {
+				answers <- 0
+				return
+			}
+			answer.Body.Close()
+			answers <- answer.StatusCode
+		}()
+	}
+	// Most of them are sent away at once, and none keeps an honest push.
+	statuses := map[int]int{}
+	for range slow - 8 {
+		statuses[<-answers]++
+	}
+	if statuses[http.StatusServiceUnavailable] != slow-8 {
+		t.Errorf("%v, where all but 8 are answered 503", statuses)
+	}
+	for n := range 20 {
+		body := h.pushed(fmt.Sprintf("oAnn%024d", n), text(100+n, "领海报"))
+		if status, reply := h.do(call{nonce: fmt.Sprint("honest", n), body: body}); status != http.StatusOK || !strings.Contains(reply, "专属海报") {
+			t.Errorf("%d %q", status, reply)
+		}
+	}
+	clear(statuses)
+	for range 8 {
+		statuses[<-answers]++
+	}
+	if statuses[http.StatusRequestTimeout] != 8 {
+		t.Errorf("%v, where 8 are given up", statuses)
+	}
+	if status, _ := h.do(call{nonce: "seen", body: push}); status != http.StatusOK {
+		t.Errorf("%d under the signature that they have left", status)
+	}
 }
 
 func TestEncryptedCallback(t *testing.T) {

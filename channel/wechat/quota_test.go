@@ -183,6 +183,32 @@ func TestNonces(t *testing.T) {
 	}
 }
 
+func TestBodies(t *testing.T) {
+	t.Parallel()
+	var b bodies
+	entered := 0
+	for n := range mostReading {
+		for b.enter(fmt.Sprint(n)) {
+			entered++
+		}
+	}
+	if entered != mostReading || b.enter("another") {
+		t.Errorf("%d bodies are read at once", entered)
+	}
+	b.leave("0")
+	if b.by["1"] != readingEach || b.enter("1") || !b.enter("another") {
+		t.Errorf("%d bodies are read under one signature, where another has a place", b.by["1"])
+	}
+	for signature, n := range b.by {
+		for range n {
+			b.leave(signature)
+		}
+	}
+	if b.all != 0 || len(b.by) != 0 {
+		t.Errorf("%d bodies of %d signatures are left", b.all, len(b.by))
+	}
+}
+
 func TestAllowance(t *testing.T) {
 	t.Parallel()
 	const minute, hour = 60_000, 3_600_000
