@@ -21,7 +21,6 @@ type health struct {
 	refused string    // why the last push that was refused was
 	worst   string    // the last failure
 	failed  time.Time
-	limits  time.Time // when the platform was asked for its limits
 }
 
 // alarm is what an operator has to look at: the platform refuses an API, or the account.
@@ -134,6 +133,7 @@ func (s *station) call(ctx context.Context, a api, r rank, do func() error) erro
 	if err := s.health.may(s.accounts.Now()); err != nil {
 		return err
 	}
+	_ = s.know(ctx, a) // where that fails what was known holds
 	if err := s.quotas[a].take(ctx, r); err != nil {
 		return err
 	}
@@ -172,8 +172,11 @@ func (s *station) judge(ctx context.Context, a api, err error) {
 		s.health.pause(now.Add(fixPause))
 		return
 	case said.Code == client.CodeDailyQuota:
-		until = nextChinaDay(now)
+		until = refusedUntil(now)
 		log.Warn("the platform says that the day's quota is used up; others than this program use it too", "until", until, "err", err)
+		if err := s.doubt(ctx, a); err != nil {
+			log.Error("limit", "err", err)
+		}
 	case said.Code == client.CodeMinuteQuota:
 		until = now.Add(minutePause)
 	case said.Code == client.CodeForbidden, said.Code == client.CodeUnauthorized:

@@ -2,6 +2,7 @@ package wechat
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -38,6 +39,17 @@ func (a *Accounts) Serve(e *engine.Engine) *Channels {
 		c.desks[name] = &desk{station: s, channels: c, engine: e}
 	}
 	return c
+}
+
+// Close tells the other processes what this one has called. It comes before the database is closed.
+func (c *Channels) Close(ctx context.Context) error {
+	var errs []error
+	for _, s := range c.stations {
+		for _, q := range s.quotas {
+			errs = append(errs, q.count(ctx))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // Run does until ctx ends what nobody waits for: it tidies up, learns who the fans of one account are at another, and

@@ -442,7 +442,7 @@ func (d *desk) refusedMessage(ctx context.Context, o *engine.Owed, to *receiver,
 	unsent := func(reason string) engine.Settled { return engine.Settled{State: notify.Unsent, Reason: reason} }
 	switch said.Code {
 	case client.CodeDailyQuota:
-		return later(notify.Quota, nextChinaDay(now))
+		return later(notify.Quota, refusedUntil(now))
 	case client.CodeMinuteQuota:
 		return later(notify.Quota, now.Add(minutePause))
 	case client.CodeForbidden, client.CodeUnauthorized:

@@ -451,6 +451,21 @@ func TestBudgets(t *testing.T) {
 		}
 	})
 
+	t.Run("ALimitThatOnlyThePlatformKnowsIsKept", func(t *testing.T) {
+		t.Parallel()
+		h := open(t, databasetest.SQLite(t), nil, "main") // whose workers' chores nobody does
+		h.launch(definition())
+		main := h.twins["main"]
+		main.SetQuota(making, 10)
+		for range 12 {
+			h.follow(main.AddFan("人"), "")
+		}
+		h.settle()
+		if n := h.calls(making); n.Calls != 9 || n.Refused != 0 {
+			t.Errorf("%+v", n)
+		}
+	})
+
 	t.Run("ANewMessageOpensAWindowForWhatWaits", func(t *testing.T) {
 		t.Parallel()
 		h := open(t, databasetest.SQLite(t), nil, "main")

@@ -20,10 +20,36 @@ func chinaDay(at time.Time) int {
 	return y*10_000 + int(m)*100 + d
 }
 
+// dayOf is when a moment's day began in China.
+func dayOf(at time.Time) time.Time {
+	y, m, d := at.In(china).Date()
+	return time.Date(y, m, d, 0, 0, 0, 0, china)
+}
+
 // nextChinaDay is when the day after a moment's begins.
 func nextChinaDay(at time.Time) time.Time {
-	y, m, d := at.In(china).Date()
-	return time.Date(y, m, d+1, 0, 0, 0, 0, china)
+	return dayOf(at).AddDate(0, 0, 1)
+}
+
+const (
+	// dayDoubt is for how long after midnight what the platform says of a day may be about the one before: a clock may be
+	// fast, the platform's too.
+	dayDoubt      = 30 * time.Minute
+	doubtPause    = 5 * time.Minute // after it said in that time that the day's calls are used up
+	refusedPause  = time.Hour       // and at any other time: somebody may have had the account's quotas cleared
+	countedWithin = 5 * time.Second // calls that were made are counted for all to see
+)
+
+// refusedUntil is when an API is tried again of which the platform says that the day's calls are used up.
+func refusedUntil(now time.Time) time.Time {
+	pause := refusedPause
+	if now.Sub(dayOf(now)) < dayDoubt {
+		pause = doubtPause
+	}
+	if next := nextChinaDay(now); next.Before(now.Add(pause)) {
+		return next
+	}
+	return now.Add(pause)
 }
 
 // api is a part of the platform whose calls are counted, by its path.
@@ -87,7 +113,7 @@ func (e *spentError) Error() string {
 	return fmt.Sprintf("the share of today's calls of %s is used up until %s", e.api, e.until.In(china).Format(time.DateTime))
 }
 
-// usage is how often an API was called on a day, by all processes.
+// usage is how many calls of an API all processes have set aside on a day.
 type usage struct {
 	Channel      string `gorm:"primaryKey"`
 	API          string `gorm:"primaryKey;column:api"`
@@ -97,6 +123,17 @@ type usage struct {
 }
 
 func (usage) TableName() string { return "channel_usage" }
+
+// made is how many of the calls that were set aside on a day were made, as far as processes have told, and those of others
+// that the platform told of.
+type made struct {
+	Channel string `gorm:"primaryKey"`
+	API     string `gorm:"primaryKey;column:api"`
+	Day     int    `gorm:"primaryKey;autoIncrement:false"`
+	Calls   int64
+}
+
+func (made) TableName() string { return "channel_calls" }
 
 // quota hands out the calls of one API of one account. Calls are numbered over all processes in the order in which
 // they are set aside, a block at a time; a number is a call that no other process makes. What a process has set aside
@@ -114,6 +151,9 @@ type quota struct {
 	next, last int64 // numbers of the block that is left: next to last
 	used       int64 // by all processes, as last seen
 	blocked    time.Time
+	lookAt     int64         // when it is to be seen what the limit is
+	uncounted  map[int]int64 // calls that were made and not told yet, by day
+	counting   bool          // they are going to be
 }
 
 func newQuota(db *gorm.DB, account string, a api, now func() time.Time) *quota {
@@ -144,7 +184,48 @@ func (q *quota) take(ctx context.Context, r rank) error {
 		return &spentError{q.api, false, nextChinaDay(now)}
 	}
 	q.next++
+	q.note()
 	return nil
+}
+
+// note counts a call that is being made. It is told to all a moment later, together with others.
+func (q *quota) note() {
+	if q.uncounted == nil {
+		q.uncounted = map[int]int64{}
+	}
+	q.uncounted[q.day]++
+	if !q.counting {
+		q.counting = true
+		time.AfterFunc(countedWithin, func() {
+			ctx, cancel := context.WithTimeout(context.Background(), tripTimeout)
+			defer cancel()
+			_ = q.count(ctx) // what is not told now is told after the next call
+		})
+	}
+}
+
+// count tells all how many calls were made.
+func (q *quota) count(ctx context.Context) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.counting = false
+	for day, n := range q.uncounted {
+		if err := q.addMade(ctx, day, "calls + ?", n); err != nil {
+			return err
+		}
+		delete(q.uncounted, day)
+	}
+	return nil
+}
+
+// addMade has the calls that were made on a day be what a term says of them.
+func (q *quota) addMade(ctx context.Context, day int, term string, n ...any) error {
+	db := q.db.WithContext(ctx)
+	row := made{Channel: q.account, API: string(q.api), Day: day}
+	if _, err := database.InsertNew(db, []made{row}, "channel", "api", "day"); err != nil {
+		return err
+	}
+	return db.Model(&made{}).Where("channel = ? AND api = ? AND day = ?", row.Channel, row.API, row.Day).Update("calls", gorm.Expr(term, n...)).Error
 }
 
 // turn begins a new day where one has begun.
@@ -210,6 +291,9 @@ func (q *quota) catchUp(ctx context.Context, used int64) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.turn(q.now())
+	if err := q.addMade(ctx, q.day, "CASE WHEN calls < ? THEN ? ELSE calls END", used, used); err != nil {
+		return err
+	}
 	db := q.db.WithContext(ctx)
 	got := db.Model(&usage{}).Where("channel = ? AND api = ? AND day = ? AND used < ?", q.account, string(q.api), q.day, used).Update("used", used)
 	if got.Error != nil || got.RowsAffected > 0 || used == 0 {
@@ -218,6 +302,20 @@ func (q *quota) catchUp(ctx context.Context, used int64) error {
 	row := usage{Channel: q.account, API: string(q.api), Day: q.day, Used: used}
 	_, err := database.InsertNew(db, []usage{row}, "channel", "api", "day")
 	return err
+}
+
+// uncertain says that it is to be seen what the limit is.
+func (q *quota) uncertain() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.now().UnixMilli() >= q.lookAt
+}
+
+// look says when it is to be seen again what the limit is.
+func (q *quota) look(at int64) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.lookAt = at
 }
 
 // allow takes over what the platform says its limit is; 0 changes nothing. Blocks are a thousandth of it: few enough

@@ -2,9 +2,9 @@ package wechat
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"kfactor/channel/wechat/client"
@@ -40,12 +40,22 @@ type AccountStatus struct {
 // QuotaStatus is how much of a quota all processes have used.
 type QuotaStatus struct {
 	API         string     `json:"api"`
-	Day         int        `json:"day"` // yyyymmdd in China; 0 for what counts for ever
-	Used        int64      `json:"used"`
-	Limit       int64      `json:"limit"`  // the platform's
-	Usable      int64      `json:"usable"` // of it, by this program
+	Day         int        `json:"day"`       // yyyymmdd in China; 0 for what counts for ever
+	Used        int64      `json:"used"`      // calls that were made
+	SetAside    int64      `json:"set_aside"` // by processes, to be made without asking the others; what one does not make is lost at its end
+	Limit       int64      `json:"limit"`
+	LimitFrom   string     `json:"limit_from"`         // platform, settings, or assumed: that of a new account
+	LimitAt     *time.Time `json:"limit_at,omitempty"` // when the platform told it
+	Usable      int64      `json:"usable"`             // of the limit, by this program
 	PausedUntil *time.Time `json:"paused_until,omitempty"`
 }
+
+// Where a limit is from.
+const (
+	LimitPlatform = "platform"
+	LimitSettings = "settings"
+	LimitAssumed  = "assumed"
+)
 
 // Status tells how the accounts stand, by name.
 func (c *Channels) Status(ctx context.Context) ([]AccountStatus, error) {
@@ -120,34 +130,52 @@ func (s *station) tell(ctx context.Context, v *AccountStatus) error {
 	if _, v.Setup, err = s.accounts.setup(ctx, s.name); err != nil {
 		return err
 	}
+	v.Quotas, err = s.tellQuotas(ctx, now)
+	return err
+}
+
+// tellQuotas reads what all processes have used, and what they were told.
+func (s *station) tellQuotas(ctx context.Context, now time.Time) ([]QuotaStatus, error) {
+	db, days := s.accounts.DB.WithContext(ctx), []int{0, chinaDay(now)}
 	var used []usage
-	if err := db.Where("channel = ? AND day IN ?", s.name, []int{0, chinaDay(now)}).Find(&used).Error; err != nil {
-		return err
-	}
-	v.Quotas = []QuotaStatus{}
-	for a, q := range s.quotas {
-		one := QuotaStatus{API: string(a), Day: chinaDay(now), Limit: q.most(), Usable: edge(q.most(), rankPoster)}
+	var calls []made
+	var limits []limit
+	err := errors.Join(
+		db.Where("channel = ? AND day IN ?", s.name, days).Find(&used).Error,
+		db.Where("channel = ? AND day IN ?", s.name, days).Find(&calls).Error,
+		db.Where("channel = ?", s.name).Find(&limits).Error,
+	)
+	all := []QuotaStatus{}
+	for _, a := range slices.Sorted(maps.Keys(s.quotas)) {
+		one := QuotaStatus{API: string(a), Day: chinaDay(now), Limit: dailyLimits[a], LimitFrom: LimitAssumed}
 		if a == apiForever {
 			one.Day = 0
 		}
+		for _, l := range limits {
+			if l.API == one.API && l.Daily > 0 {
+				one.Limit, one.LimitFrom, one.LimitAt = l.Daily, LimitPlatform, moment(time.UnixMilli(l.LearnedAt))
+			}
+		}
+		if set := s.settings.DailyLimits[one.API]; set > 0 {
+			one.Limit, one.LimitFrom, one.LimitAt = set, LimitSettings, nil
+		}
+		one.Usable = edge(one.Limit, rankPoster)
+		for _, c := range calls {
+			if c.API == one.API && c.Day == one.Day {
+				one.Used = c.Calls
+			}
+		}
 		for _, u := range used {
 			if u.API == one.API && u.Day == one.Day {
-				one.Used = u.Used
+				one.SetAside = max(u.Used-one.Used, 0)
 				if until := time.UnixMilli(u.BlockedUntil); until.After(now) {
 					one.PausedUntil = moment(until)
 				}
 			}
 		}
-		v.Quotas = append(v.Quotas, one)
+		all = append(all, one)
 	}
-	slices.SortFunc(v.Quotas, func(a, b QuotaStatus) int { return strings.Compare(a.API, b.API) })
-	return nil
-}
-
-func (q *quota) most() int64 {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return q.limit
+	return all, err
 }
 
 // Move has another account serve a channel from now on: campaigns, people and credits stay, codes are made anew at the

@@ -15,8 +15,7 @@ const (
 	pushesKept  = 24 * time.Hour // the platform repeats a push within a minute
 	tidyMost    = 500            // rows of one statement
 	tidyTrips   = 40             // statements of one kind at a time
-	limitsEvery = time.Hour
-	learnMost   = 5 // calls at a time
+	learnMost   = 5              // calls at a time
 )
 
 // tidy does what nobody waits for, a bounded piece of it.
@@ -92,41 +91,6 @@ func (c *Channels) forgetPictures(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-// askLimits asks the platform, now and then, what the account may call in a day and what it has called: other programs
-// call too.
-func (d *desk) askLimits(ctx context.Context) {
-	if d.health.asked(d.accounts.Now()) {
-		return
-	}
-	for a, q := range d.quotas {
-		if a == apiForever {
-			continue
-		}
-		got, err := d.client.Quota(ctx, string(a))
-		if err != nil {
-			d.accounts.Log.Debug("a limit is not known", "channel", d.name, "api", string(a), "err", err)
-			continue
-		}
-		if _, set := d.settings.DailyLimits[string(a)]; !set {
-			q.allow(got.Daily)
-		}
-		if err := q.catchUp(ctx, got.Used); err != nil {
-			d.accounts.Log.Warn("calls of others are not counted", "channel", d.name, "api", string(a), "err", err)
-		}
-	}
-}
-
-// asked says whether the limits were asked for lately, and notes that they are now.
-func (h *health) asked(now time.Time) bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if now.Sub(h.limits) < limitsEvery {
-		return true
-	}
-	h.limits = now
-	return false
 }
 
 // learn asks the platform for the unionids of fans of whom that was not done: by them somebody is known again at

@@ -37,9 +37,10 @@ func (a *app) channelStatusCommand() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use: "status", Short: "How each account stands: token, quotas, codes, fans, messages",
-		Long: "Asks the platform whether it takes the account's calls, and tells what all processes have used of its quotas today\n" +
-			"(days begin at midnight in China), how many codes and fans there are, and which messages are owed, wait for their\n" +
-			"people to write or tap something, or will not be sent. Ends with 1 when the platform takes no calls of an account.",
+		Long: "Asks the platform whether it takes the account's calls and what its limits are, and tells what all processes have\n" +
+			"called today (days begin at midnight in China) and what they have set aside to call, how many codes and fans there\n" +
+			"are, and which messages are owed, wait for their people to write or tap something, or will not be sent. Ends with 1\n" +
+			"when the platform takes no calls of an account.",
 		Example: "  kfactor channel status --config kfactor.yaml",
 		Args:    noMore,
 		RunE: a.do(a.withHouse(func(ctx context.Context, h *house, _ []string) error {
@@ -63,6 +64,7 @@ func (a *app) channelStatusCommand() *cobra.Command {
 }
 
 func accountViews(ctx context.Context, h *house) ([]accountView, error) {
+	h.channels.AskLimits(ctx)
 	all, err := h.channels.Status(ctx)
 	if err != nil {
 		return nil, err
@@ -122,9 +124,16 @@ func (a *app) printAccounts(views []accountView) error {
 			if q.PausedUntil != nil {
 				paused = at(*q.PausedUntil, china)
 			}
-			rows = append(rows, []string{strings.TrimPrefix(q.API, "/cgi-bin/"), fmt.Sprint(q.Used), fmt.Sprint(max(q.Usable-q.Used, 0)), fmt.Sprint(q.Limit), paused})
+			from := q.LimitFrom
+			if q.LimitAt != nil {
+				from = at(*q.LimitAt, china)
+			}
+			rows = append(rows, []string{
+				strings.TrimPrefix(q.API, "/cgi-bin/"), fmt.Sprint(q.Used), fmt.Sprint(q.SetAside), fmt.Sprint(max(q.Usable-q.Used-q.SetAside, 0)),
+				fmt.Sprint(q.Limit), from, paused,
+			})
 		}
-		if err := printTable(a.stdout, []string{"CALLS OF", "USED", "LEFT", "LIMIT", "PAUSED UNTIL"}, rows); err != nil {
+		if err := printTable(a.stdout, []string{"CALLS OF", "USED", "SET ASIDE", "LEFT", "LIMIT", "TOLD AT", "PAUSED UNTIL"}, rows); err != nil {
 			return err
 		}
 	}

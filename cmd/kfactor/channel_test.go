@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http/httptest"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -170,6 +171,17 @@ func TestChannelStatus(t *testing.T) {
 		}
 		if err := json.Unmarshal([]byte(a.channel("status", "--json").stdout), &status); err != nil || len(status.Items) != 2 || !status.Items[0].TokenOK || status.Items[1].TokenOK || len(status.Items[0].Quotas) == 0 {
 			t.Errorf("as JSON it is %+v, %v", status, err)
+		}
+	})
+
+	t.Run("tells the platform's limits", func(t *testing.T) {
+		w := newAccount(t, "")
+		const sending = "/cgi-bin/message/custom/send"
+		w.platform.SetQuota(sending, 1234)
+		r := w.channel("status")
+		if !regexp.MustCompile(`message/custom/send +0 +0 +1110 +1234 +\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+08:00`).MatchString(r.stdout) ||
+			!regexp.MustCompile(`permanent codes +0 +0 +90000 +100000 +assumed`).MatchString(r.stdout) {
+			t.Errorf("it ended with %d:\n%s%s", r.code, r.stdout, r.stderr)
 		}
 	})
 

@@ -134,6 +134,11 @@ func (h *house) close() error {
 	if h.engine != nil {
 		errs = append(errs, h.engine.Close())
 	}
+	if h.channels != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		errs = append(errs, h.channels.Close(ctx))
+		cancel()
+	}
 	if h.queue != nil {
 		errs = append(errs, h.queue.Close())
 	}
