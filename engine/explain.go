@@ -51,7 +51,10 @@ func (e *Engine) Explain(ctx context.Context, id, text string, names bool) (Expl
 		said := r.explainGrant(g)
 		v.Grants = append(v.Grants, ExplainedThing{Name: fmt.Sprintf("%s.%d %s (%s)", id, g.No, g.Reward, g.Tier), State: string(g.State), Why: said.en, WhyZH: said.zh})
 	}
-	v.Messages, err = e.explainMessages(ctx, p.Person)
+	if v.Messages, err = e.explainMessages(ctx, p.Person); err != nil {
+		return v, err
+	}
+	v.MessagesGone, err = e.messagesGone(ctx, &p)
 	return v, err
 }
 

@@ -3,12 +3,14 @@ package engine
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"slices"
 	"strconv"
 	"time"
 
 	"gorm.io/gorm"
 
+	"kfactor/campaign"
 	"kfactor/internal/database"
 	"kfactor/internal/fault"
 	"kfactor/notify"
@@ -41,6 +43,27 @@ type ExplainedMessage struct {
 	Why   string       `json:"why"`
 	WhyZH string       `json:"why_zh"`
 	At    time.Time    `json:"at"` // since when it stands there
+}
+
+// MessagesGone says that messages to a participant may have been deleted.
+type MessagesGone struct {
+	UpTo  time.Time `json:"up_to"` // those written down until then
+	Why   string    `json:"why"`
+	WhyZH string    `json:"why_zh"`
+}
+
+// messagesGone is what to say to somebody who looks for old messages; nil where all are there.
+func (e *Engine) messagesGone(ctx context.Context, p *campaign.Person) (*MessagesGone, error) {
+	upTo, err := forgottenUpTo(e.DB.WithContext(ctx), p.Campaign)
+	if err != nil || upTo == 0 || p.JoinedAt > e.now()-MessagesKept.Milliseconds() {
+		return nil, err
+	}
+	days := int(MessagesKept.Hours() / 24)
+	return &MessagesGone{
+		UpTo:  moment(upTo),
+		Why:   fmt.Sprintf("Messages are kept for %d days after they were sent or given up. Older ones were deleted and are not listed.", days),
+		WhyZH: fmt.Sprintf("消息在发送完毕或放弃发送后保留 %d 天，更早的已删除，此处不再列出。", days),
+	}, nil
 }
 
 // maxExplainedMessages is how many messages a participant's explanation holds, the latest.

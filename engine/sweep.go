@@ -56,6 +56,13 @@ func (e *Engine) sweep(ctx context.Context) error {
 		defer sending.Wait()
 		each(ctx, sweepEvery, func() { e.sendDue(ctx, &sending) })
 	})
+	group.Go(func() {
+		each(ctx, forgetEvery, func() {
+			if err := e.forgetMessages(ctx); err != nil && ctx.Err() == nil {
+				e.Log.Error("old messages stay", "err", err)
+			}
+		})
+	})
 	group.Wait()
 	return ctx.Err()
 }
@@ -101,7 +108,7 @@ func (e *Engine) SweepOnce(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	return errors.Join(late, e.catchUp(ctx, drainTimeout), e.sendOnce(ctx))
+	return errors.Join(late, e.catchUp(ctx, drainTimeout), e.sendOnce(ctx), e.forgetMessages(ctx))
 }
 
 // catchUp applies what no wake came for: the campaigns take turns of a share each, until nothing is left of what was

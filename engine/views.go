@@ -113,7 +113,8 @@ type ExplainView struct {
 	Grants      []ExplainedThing `json:"grants"`
 	Chains      []ExplainedChain `json:"chains"` // one for each tier, and one for a welcome
 
-	Messages []ExplainedMessage `json:"messages"` // what they were owed to hear, the latest
+	Messages     []ExplainedMessage `json:"messages"`                // what they were owed to hear, the latest
+	MessagesGone *MessagesGone      `json:"messages_gone,omitempty"` // nil: all of it is kept
 }
 
 // ExplainedEvent is an event with its outcome said in words.

@@ -134,7 +134,7 @@ func (t teller) participant(x engine.ExplainView, oneEvent bool) error {
 			return err
 		}
 	}
-	if err := t.messages(x.Messages); err != nil {
+	if err := t.messages(x.Messages, x.MessagesGone); err != nil {
 		return err
 	}
 	for _, c := range x.Chains {
@@ -143,17 +143,22 @@ func (t teller) participant(x engine.ExplainView, oneEvent bool) error {
 	return nil
 }
 
-// messages prints what the participant was owed to hear.
-func (t teller) messages(all []engine.ExplainedMessage) error {
-	if len(all) == 0 {
-		return nil
+// messages prints what the participant was owed to hear, and that there was more.
+func (t teller) messages(all []engine.ExplainedMessage, gone *engine.MessagesGone) error {
+	if len(all) > 0 {
+		rows := make([][]string, len(all))
+		for i, m := range all {
+			rows[i] = []string{at(m.At, t.zone), m.Word, string(m.State), t.say(m.Why, m.WhyZH)}
+		}
+		fmt.Fprintln(t.stdout)
+		if err := printTable(t.stdout, []string{"TIME", "MESSAGE", "STATE", "WHY"}, rows); err != nil {
+			return err
+		}
 	}
-	rows := make([][]string, len(all))
-	for i, m := range all {
-		rows[i] = []string{at(m.At, t.zone), m.Word, string(m.State), t.say(m.Why, m.WhyZH)}
+	if gone != nil {
+		fmt.Fprintf(t.stdout, "\n%s\n", t.say(gone.Why, gone.WhyZH))
 	}
-	fmt.Fprintln(t.stdout)
-	return printTable(t.stdout, []string{"TIME", "MESSAGE", "STATE", "WHY"}, rows)
+	return nil
 }
 
 func (t teller) event(x engine.ExplainedEvent) {

@@ -40,8 +40,8 @@ func TestExplainTellsOfMessages(t *testing.T) {
 	var out strings.Builder
 	err := teller{&app{stdout: &out}, time.UTC, false}.messages([]engine.ExplainedMessage{
 		{Word: "joined", State: "waiting", Why: "It waits.", WhyZH: "等待中。", At: time.Date(2026, 3, 2, 10, 0, 0, 0, time.UTC)},
-	})
-	if want := "\nTIME                  MESSAGE  STATE    WHY\n2026-03-02T10:00:00Z  joined   waiting  It waits.\n"; err != nil || out.String() != want {
+	}, &engine.MessagesGone{Why: "Older ones were deleted.", WhyZH: "更早的已删除。"})
+	if want := "\nTIME                  MESSAGE  STATE    WHY\n2026-03-02T10:00:00Z  joined   waiting  It waits.\n\nOlder ones were deleted.\n"; err != nil || out.String() != want {
 		t.Errorf("got %v\n%s\nwant\n%s", err, out.String(), want)
 	}
 }
