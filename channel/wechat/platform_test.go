@@ -2,6 +2,7 @@ package wechat_test
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -277,6 +278,53 @@ func TestPlatform(t *testing.T) {
 				t.Error(m)
 			}
 		}
+	})
+
+	t.Run("ATokenThatIsRefusedUsesUpTheDayOfNoInterface", func(t *testing.T) {
+		t.Parallel()
+		for _, code := range []int{45009, 45011} {
+			h := open(t, databasetest.SQLite(t), nil, "main")
+			h.launch(definition())
+			main := h.twins["main"]
+			if err := main.Inject(twin.Fault{Path: fetching, Code: code}); err != nil {
+				t.Fatal(err)
+			}
+			ann := main.AddFan("安")
+			h.follow(ann, "")
+			h.say(ann, "你好")
+			h.settle()
+			equal(t, h.messages(), []string{"poster joined owed paused"})
+			a := h.status()[0]
+			if a.PausedUntil == nil || !strings.Contains(a.Alarm, fmt.Sprint(code)) {
+				t.Errorf("%+v", a)
+			}
+			for _, q := range a.Quotas {
+				if q.PausedUntil != nil {
+					t.Errorf("%d: %+v", code, q)
+				}
+			}
+			main.Heal()
+			h.clock.Advance(2 * time.Minute)
+			h.settle()
+			equal(t, h.messages(), []string{"poster joined sent"})
+		}
+	})
+
+	t.Run("ATokenThatIsRefusedForAMomentIsTriedAgainInSeconds", func(t *testing.T) {
+		t.Parallel()
+		h := open(t, databasetest.SQLite(t), nil, "main")
+		h.launch(definition())
+		main := h.twins["main"]
+		ann := main.AddFan("安")
+		h.follow(ann, "") // whose window is open for a minute
+		if err := main.Inject(twin.Fault{Path: sending, Code: 40001, Times: 2}); err != nil { // also with a new token
+			t.Fatal(err)
+		}
+		h.settle()
+		equal(t, h.messages(), []string{"poster joined owed paused"})
+		h.clock.Advance(5 * time.Second)
+		h.settle()
+		equal(t, h.messages(), []string{"poster joined sent"})
 	})
 
 	t.Run("AFullMinuteIsWaitedFor", func(t *testing.T) {

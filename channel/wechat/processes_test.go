@@ -121,6 +121,55 @@ func TestProcesses(t *testing.T) {
 		equal(t, h.messages(), []string{"poster joined unsent no_user"}) // for the platform does not know this openid
 	})
 
+	t.Run("ARepeatedPushWakesWhatTheFirstLeftWaiting", func(t *testing.T) {
+		t.Parallel()
+		h := open(t, databasetest.SQLite(t), plain, "main")
+		h.launch(definition())
+		main := h.twins["main"]
+		ann := main.AddFan("安")
+		if err := main.SetCallback(t.Context(), ""); err != nil { // the pushes are made by hand
+			t.Fatal(err)
+		}
+		h.follow(ann, "")
+		stall := func(name, when string) (mend func()) {
+			t.Helper()
+			if err := h.db.Exec("CREATE TRIGGER " + name + " BEFORE " + when + " BEGIN SELECT RAISE(ABORT, 'stall'); END").Error; err != nil {
+				t.Fatal(err)
+			}
+			return func() {
+				t.Helper()
+				if err := h.db.Exec("DROP TRIGGER " + name).Error; err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		push := call{body: h.pushed(ann.OpenID, happened("subscribe", ""))}
+		// The poster is owed before the push is on disk, and whoever looks at it finds no window yet.
+		mend := stall("pushes", "INSERT ON channel_pushes")
+		if status, _ := h.do(push); status != http.StatusServiceUnavailable {
+			t.Fatal(status)
+		}
+		h.settle()
+		equal(t, h.messages(), []string{"poster joined waiting no_window"})
+		mend()
+		// The next try gets everything on disk, and nobody is told.
+		mend = stall("windows", "UPDATE ON messages WHEN OLD.state = 'waiting' AND NEW.state = 'owed'")
+		h.clock.Advance(5 * time.Second)
+		if status, _ := h.do(push); status != http.StatusOK || h.kept() != 1 {
+			t.Fatal(status, h.kept())
+		}
+		h.settle()
+		equal(t, h.messages(), []string{"poster joined waiting no_window"})
+		mend()
+		h.clock.Advance(5 * time.Second)
+		if status, _ := h.do(push); status != http.StatusOK {
+			t.Fatal(status)
+		}
+		h.settle()
+		equal(t, h.messages(), []string{"poster joined sent"})
+		equal(t, seen(t, ann), []string{"custom image <poster>"})
+	})
+
 	t.Run("WhatADeadProcessWasSendingIsSentByAnotherWithinTheFansMinute", func(t *testing.T) {
 		t.Parallel()
 		address := "sqlite://" + filepath.Join(t.TempDir(), "kfactor.db")
