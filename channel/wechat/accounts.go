@@ -46,8 +46,8 @@ type Accounts struct {
 	sealer   *seal.Sealer
 	stations map[string]*station
 
-	mu    sync.Mutex // also held while moves are read, so that it happens once
-	moves map[string]string
+	mu    sync.Mutex        // also held while moves are read, so that it happens once
+	moves map[string]string // of all channels that were ever moved; one that was moved back is served by itself
 	read  time.Time
 }
 
@@ -64,6 +64,7 @@ type station struct {
 	reads    group[reading]
 	writes   group[change]
 	takes    group[taking]
+	kins     group[kin]
 	codes    codes
 	flights  singleflight.Group
 	health   health
@@ -119,6 +120,7 @@ func (a *Accounts) station(name string, c settings.Channel) (*station, error) {
 	s.reads = group[reading]{work: s.read, most: 500, trips: 2}
 	s.writes = group[change]{work: s.write, most: 1000, trips: trips}
 	s.takes = group[taking]{work: s.take, most: 500, trips: 1}
+	s.kins = group[kin]{work: s.lookUpKin, most: 500, trips: 2}
 	return s, nil
 }
 
@@ -157,7 +159,8 @@ func (a *Accounts) Channels(ctx context.Context) (map[string]engine.Channel, err
 // Channel is a channel as campaigns on it see it.
 func (a *Accounts) Channel(name string) engine.Channel { return front{a, name} }
 
-// move says which account serves a channel that it was moved to.
+// move says which account serves a channel that was moved. The row of one that was moved back stays: people may have
+// come to it elsewhere.
 type move struct {
 	Channel string `gorm:"primaryKey"`
 	Account string
@@ -169,7 +172,7 @@ func (move) TableName() string { return "channel_moves" }
 // movesFresh is for how long it is remembered which channels were moved.
 const movesFresh = 2 * time.Second
 
-// moved says which account serves which channel, for those that do not serve themselves.
+// moved says which account serves which channel, for those that were moved, be it back to themselves.
 func (a *Accounts) moved(ctx context.Context) (map[string]string, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -189,6 +192,13 @@ func (a *Accounts) moved(ctx context.Context) (map[string]string, error) {
 	}
 	a.moves, a.read = moves, time.Now()
 	return moves, nil
+}
+
+// forgetMoves has it read again which channels were moved.
+func (a *Accounts) forgetMoves() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.moves = nil
 }
 
 // serving is the account that serves a channel.
@@ -220,7 +230,7 @@ func (a *Accounts) served(ctx context.Context, account string) ([]string, error)
 		return nil, err
 	}
 	var channels []string
-	if _, gone := moves[account]; !gone {
+	if moves[account] == "" {
 		channels = append(channels, account)
 	}
 	for _, channel := range slices.Sorted(maps.Keys(moves)) {
@@ -231,8 +241,23 @@ func (a *Accounts) served(ctx context.Context, account string) ([]string, error)
 	return channels, nil
 }
 
-// heir says whether other accounts' channels were moved to this one.
-func (a *Accounts) heir(ctx context.Context, account string) bool {
-	channels, err := a.served(ctx, account)
-	return err == nil && slices.ContainsFunc(channels, func(c string) bool { return c != account })
+// movedTo are the channels among those that an account serves which have had another account before, be it in between.
+func (a *Accounts) movedTo(ctx context.Context, account string) ([]string, error) {
+	moves, err := a.moved(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var channels []string
+	for _, channel := range slices.Sorted(maps.Keys(moves)) {
+		if moves[channel] == account {
+			channels = append(channels, channel)
+		}
+	}
+	return channels, nil
+}
+
+// wasMoved says whether a channel has had several accounts.
+func (a *Accounts) wasMoved(ctx context.Context, channel string) (bool, error) {
+	moves, err := a.moved(ctx)
+	return moves[channel] != "", err
 }

@@ -138,19 +138,17 @@ func (d *desk) fansOf(ctx context.Context, channel string, owed []engine.Owed) (
 		d.addReceivers(found, rows, func(f fan) string { return users[string(f.UserKey)] })
 	}
 	missing := keys()
-	if channel == d.name || len(missing) == 0 {
-		return found, nil
+	if moved, err := d.accounts.wasMoved(ctx, channel); err != nil || !moved || len(missing) == 0 {
+		return found, err
 	}
-	// Somebody who followed both accounts before the channel was moved is another user at each.
-	var there []fan
-	if err := db.Where("channel = ? AND user_key IN ?", channel, missing).Find(&there).Error; err != nil {
+	// Campaigns know people by the openid at the account where they met them.
+	known, err := d.accounts.unionsOf(ctx, channel, missing)
+	if err != nil {
 		return nil, err
 	}
 	unions := map[string]string{}
-	for _, f := range there {
-		if f.united() {
-			unions[string(f.UnionKey)] = users[string(f.UserKey)]
-		}
+	for key, union := range known {
+		unions[string(union)] = users[key]
 	}
 	if len(unions) == 0 {
 		return found, nil
@@ -190,8 +188,12 @@ func rankOf(k notify.Kind) rank { return rank(k.Priority()) }
 // deliver sends one message by the best way that there is now.
 func (d *desk) deliver(ctx context.Context, o *engine.Owed, to *receiver) engine.Settled {
 	if to == nil || !to.fan.Follows || to.openid == "" {
-		switch heir := d.accounts.heir(ctx, d.name); {
-		case d.accounts.Now().Sub(o.CreatedAt) < young, to == nil && heir && o.User != "":
+		moved, err := d.accounts.wasMoved(ctx, o.Channel)
+		if err != nil {
+			return d.settled(ctx, o, to, err)
+		}
+		switch {
+		case d.accounts.Now().Sub(o.CreatedAt) < young, to == nil && moved && o.User != "":
 			// They are about to be written down, or have not come over from the account before this one.
 			return engine.Settled{State: notify.Waiting, Reason: notify.NoWindow}
 		case to == nil:

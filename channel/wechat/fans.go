@@ -20,8 +20,8 @@ type fan struct {
 	Channel         string // the account
 	OpenKey         []byte // keyed hash of the openid
 	OpenEnc         []byte // the openid; nil while nothing can be sent there
-	UserKey         []byte // keyed hash of the user that campaigns know them as
-	UserEnc         []byte // that user where it is another than the openid: somebody who came over from another account
+	UserKey         []byte // keyed hash of the openid as the user that campaigns know; see person for whom others know them as
+	UserEnc         []byte // the openid of somebody with a unionid who does not follow: by it they are known again elsewhere
 	UnionKey        []byte // keyed hash of the unionid; nil before it was asked for, nowhere where there is none
 	Follows         bool
 	FirstFollowedAt int64
@@ -36,7 +36,7 @@ type fan struct {
 
 func (fan) TableName() string { return "fans" }
 
-// nowhere is the union key of those who were asked for and have none, or left before they were.
+// nowhere is the union key of those who were asked for and have none, or could not be asked for in time.
 var nowhere = make([]byte, seal.LookupSize)
 
 // united says whether the fan has a unionid that is known.
@@ -112,30 +112,25 @@ func (a *Accounts) hash(what string) []byte {
 	return sum[:]
 }
 
-// newFan is somebody whom an account meets for the first time. user is whom campaigns know them as: the openid, or
-// another's when they come over from another account.
-func (a *Accounts) newFan(account, openid, user string, now int64) fan {
-	f := fan{
-		Channel: account, OpenKey: a.openKey(account, openid), OpenEnc: a.sealer.Seal(openid), UserKey: a.userKey(user),
+// newFan is somebody whom an account meets for the first time.
+func (a *Accounts) newFan(account, openid string, now int64) fan {
+	return fan{
+		Channel: account, OpenKey: a.openKey(account, openid), OpenEnc: a.sealer.Seal(openid), UserKey: a.userKey(openid),
 		CreatedAt: now, UpdatedAt: now,
 	}
-	if user != openid {
-		f.UserEnc = a.sealer.Seal(user)
-	}
-	return f
 }
 
-// userOf is whom campaigns know a fan as.
-func (a *Accounts) userOf(f *fan, openid string) string {
-	if len(f.UserEnc) == 0 {
-		return openid
+// openidOf is a fan's openid; "" where it was erased.
+func (a *Accounts) openidOf(f *fan) string {
+	sealed := f.OpenEnc
+	if len(sealed) == 0 {
+		sealed = f.UserEnc
 	}
-	user, err := a.sealer.Open(f.UserEnc)
+	openid, err := a.sealer.Open(sealed)
 	if err != nil {
 		a.Log.Error("a fan's row does not open", "fan", f.No, "err", err)
-		return openid
 	}
-	return user
+	return openid
 }
 
 // push is what is kept of a call of the platform's that had consequences, so that its repetitions have none.
@@ -152,14 +147,13 @@ func (push) TableName() string { return "channel_pushes" }
 type reading struct {
 	openKey, pushKey []byte
 
-	fan      *fan  // nil for somebody new
-	siblings []fan // the same person at other accounts, where those were asked for
-	before   *push // nil when it did not come before
+	fan    *fan  // nil for somebody new
+	before *push // nil when it did not come before
 }
 
 // read looks up many readings of one account.
 func (s *station) read(ctx context.Context, readings []*reading) error {
-	var opens, keys, unions [][]byte
+	var opens, keys [][]byte
 	for _, r := range readings {
 		opens = append(opens, r.openKey)
 		if r.pushKey != nil {
@@ -180,17 +174,6 @@ func (s *station) read(ctx context.Context, readings []*reading) error {
 	byOpen := make(map[string]*fan, len(fans))
 	for i := range fans {
 		byOpen[string(fans[i].OpenKey)] = &fans[i]
-		if fans[i].united() {
-			unions = append(unions, fans[i].UnionKey)
-		}
-	}
-	siblings := map[string][]fan{}
-	if len(unions) > 0 && s.accounts.heir(ctx, s.name) {
-		all, err := s.accounts.siblings(ctx, unions)
-		if err != nil {
-			return err
-		}
-		siblings = all
 	}
 	byKey := make(map[string]*push, len(pushes))
 	for i := range pushes {
@@ -200,23 +183,10 @@ func (s *station) read(ctx context.Context, readings []*reading) error {
 		r.before = byKey[string(r.pushKey)]
 		if f := byOpen[string(r.openKey)]; f != nil {
 			mine := *f
-			r.fan, r.siblings = &mine, siblings[string(f.UnionKey)]
+			r.fan = &mine
 		}
 	}
 	return nil
-}
-
-// siblings are all that accounts know of people, by their union keys.
-func (a *Accounts) siblings(ctx context.Context, unions [][]byte) (map[string][]fan, error) {
-	var fans []fan
-	if err := a.DB.WithContext(ctx).Where("union_key IN ?", unions).Order("no").Find(&fans).Error; err != nil {
-		return nil, err
-	}
-	found := map[string][]fan{}
-	for _, f := range fans {
-		found[string(f.UnionKey)] = append(found[string(f.UnionKey)], f)
-	}
-	return found, nil
 }
 
 // errStale says that somebody's row has changed since it was looked at: begin again.
@@ -224,9 +194,10 @@ var errStale = errors.New("the fan's row has changed meanwhile")
 
 // change is what a push makes of a fan, written together with the push: both or none.
 type change struct {
-	fresh fan   // as a new row would begin
-	push  *push // nil where nothing is kept
-	alter func(f *fan) error
+	fresh   fan   // as a new row would begin
+	push    *push // nil where nothing is kept
+	alter   func(f *fan) error
+	forgets [][]byte // users that campaigns know them as, whose members are forgotten where they leave
 
 	before *push // afterwards: it had been written already, and nothing was done
 	err    error // afterwards: errStale
@@ -295,7 +266,7 @@ func (s *station) commit(ctx context.Context, changes []*change) error {
 			}
 			next.UpdatedAt = now
 			if next.LeftAt != f.LeftAt {
-				left = append(left, next.UserKey)
+				left = append(append(left, next.UserKey), c.forgets...)
 			}
 			fans[key], touched[key] = &next, &next
 			if c.push != nil {
@@ -315,7 +286,7 @@ func (s *station) commit(ctx context.Context, changes []*change) error {
 			return err
 		}
 		err := database.Upsert(tx, old, []string{"no"}, []string{
-			"open_enc", "user_key", "user_enc", "union_key", "follows", "first_followed_at", "followed_at", "left_at",
+			"open_enc", "user_enc", "union_key", "follows", "first_followed_at", "followed_at", "left_at",
 			"allowance", "allowance_until", "talk", "updated_at",
 		})
 		if err != nil {

@@ -148,13 +148,13 @@ func TestLateAnswer(t *testing.T) {
 	c := s.accounts.Serve(nil)
 	d := c.desks["main"]
 	now := s.accounts.now()
-	row := s.accounts.newFan("main", "oAlice", "oAlice", now)
+	row := s.accounts.newFan("main", "oAlice", now)
 	row.Follows = true
 	row.open(afterText, now, now)
 	if err := s.accounts.DB.Create(&row).Error; err != nil {
 		t.Fatal(err)
 	}
-	h := &hearing{push: wire.Push{From: "oAlice", To: "gh_1"}, at: now, visitor: visitor{openid: "oAlice", accounts: s.accounts}}
+	h := &hearing{push: wire.Push{From: "oAlice", To: "gh_1"}, at: now, visitor: visitor{openid: "oAlice"}}
 
 	t.Run("WhatIsQuickIsTheReply", func(t *testing.T) {
 		h.ask = func(context.Context) string { return "quick" }

@@ -34,34 +34,46 @@ type follower struct {
 	user string // as campaigns know them; "" where that was erased when they left
 }
 
-// index is a way to find fans.
+// index is a way to find people.
 type index struct {
-	where string // of accounts and keys
-	key   func(f *fan) []byte
+	fans   string // of accounts and keys
+	people string // of the channel and keys; "" where that is no way
+	key    func(f *fan) []byte
+	kin    func(p *person) []byte
 }
 
 func byOpenID() index {
-	return index{"channel IN ? AND open_key IN ?", func(f *fan) []byte { return f.OpenKey }}
+	return index{fans: "channel IN ? AND open_key IN ?", key: func(f *fan) []byte { return f.OpenKey }}
 }
 
 func byUnionID() index {
-	return index{"channel IN ? AND union_key IN ?", func(f *fan) []byte { return f.UnionKey }}
+	return index{
+		fans: "channel IN ? AND union_key IN ?", key: func(f *fan) []byte { return f.UnionKey },
+		people: "channel = ? AND union_key IN ?", kin: func(p *person) []byte { return p.UnionKey },
+	}
 }
 
 func byUser() index {
-	return index{"channel IN ? AND user_key IN ?", func(f *fan) []byte { return f.UserKey }}
+	return index{
+		fans: "channel IN ? AND user_key IN ?", key: func(f *fan) []byte { return f.UserKey },
+		people: "channel = ? AND user_key IN ?", kin: func(p *person) []byte { return p.UserKey },
+	}
 }
 
 // mostKeys is how many are looked up in one statement.
 const mostKeys = 500
 
-// followers finds people of a channel, by the key that they were looked for with. Somebody whom both the channel's own
-// account and the one that serves it have met is who they are on the former, as for what they do themselves.
+// followers finds people of a channel, by the key that they were looked for with: those whom the channel's own account
+// or the one that serves it has met. They are who they are when they do something themselves.
 func (a *Accounts) followers(ctx context.Context, channel string, by index, keys [][]byte) (map[string]follower, error) {
 	if len(keys) == 0 {
 		return map[string]follower{}, nil
 	}
 	s, err := a.serving(ctx, channel)
+	if err != nil {
+		return nil, err
+	}
+	moved, err := a.wasMoved(ctx, channel)
 	if err != nil {
 		return nil, err
 	}
@@ -71,28 +83,39 @@ func (a *Accounts) followers(ctx context.Context, channel string, by index, keys
 	}
 	db := a.DB.WithContext(ctx)
 	met := map[string][]*fan{}
-	unions := map[string][]string{} // of those whom the serving account has met: what they were looked for with
+	unions := map[string][]string{} // what people with a unionid were looked for with
 	for part := range slices.Chunk(keys, mostKeys) {
 		var fans []fan
-		if err := db.Where(by.where, accounts, part).Find(&fans).Error; err != nil {
+		if err := db.Where(by.fans, accounts, part).Find(&fans).Error; err != nil {
 			return nil, err
 		}
 		for i := range fans {
 			f := &fans[i]
 			key := string(by.key(f))
 			met[key] = append(met[key], f)
-			if f.Channel != channel && f.united() {
+			if moved && f.united() {
 				unions[string(f.UnionKey)] = append(unions[string(f.UnionKey)], key)
 			}
 		}
+		var people []person
+		if moved && by.people != "" {
+			if err := db.Where(by.people, channel, part).Find(&people).Error; err != nil {
+				return nil, err
+			}
+		}
+		for i := range people {
+			union := string(people[i].UnionKey)
+			unions[union] = append(unions[union], string(by.kin(&people[i])))
+		}
 	}
+	decided := map[string]*person{}
 	wanted := make([][]byte, 0, len(unions))
 	for union := range unions {
 		wanted = append(wanted, []byte(union))
 	}
 	for part := range slices.Chunk(wanted, mostKeys) {
 		var fans []fan
-		if err := db.Where(byUnionID().where, accounts[:1], part).Find(&fans).Error; err != nil {
+		if err := db.Where("channel IN ? AND union_key IN ?", accounts, part).Find(&fans).Error; err != nil {
 			return nil, err
 		}
 		for i := range fans {
@@ -100,24 +123,48 @@ func (a *Accounts) followers(ctx context.Context, channel string, by index, keys
 				met[key] = append(met[key], &fans[i])
 			}
 		}
+		people, err := a.peopleOf(db, []string{channel}, part)
+		if err != nil {
+			return nil, err
+		}
+		for _, p := range people {
+			for _, key := range unions[string(p.UnionKey)] {
+				decided[key] = &p
+			}
+		}
 	}
 	found := make(map[string]follower, len(met))
 	for key, fans := range met {
-		found[key] = a.follower(channel, fans)
+		found[key] = a.follower(channel, fans, decided[key])
 	}
 	return found, nil
 }
 
-// follower is who a channel's campaigns know somebody as of whom there are these rows.
-func (a *Accounts) follower(channel string, fans []*fan) follower {
+// follower is who a channel's campaigns know somebody as of whom there are these rows. Who follows none of the accounts
+// any more is not to be called by name.
+func (a *Accounts) follower(channel string, fans []*fan, decided *person) follower {
 	var best follower
 	for _, f := range fans {
-		one := follower{f.UserKey, a.userThere(f)}
+		one := follower{key: f.UserKey}
+		if f.Follows || f.LeftAt == 0 {
+			one.user = a.openidOf(f)
+		}
 		if best.key == nil || one.user != "" && (best.user == "" || f.Channel == channel) {
 			best = one
 		}
 	}
-	return best
+	if decided == nil {
+		return best
+	}
+	who := follower{key: decided.UserKey}
+	if best.user != "" {
+		user, err := a.sealer.Open(decided.UserEnc)
+		if err != nil {
+			a.Log.Error("a person's row does not open", "channel", channel, "err", err)
+		}
+		who.user = user
+	}
+	return who
 }
 
 // readName takes apart what a shop calls a user.

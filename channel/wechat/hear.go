@@ -2,6 +2,7 @@ package wechat
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -38,9 +39,18 @@ func (d *desk) hear(ctx context.Context, p wire.Push) (reply []byte, result stri
 		return nil, "", fault.Wrap(fault.Unavailable, err, "what this fan did before is still being worked on")
 	}
 	defer leave()
+	reply, result, err = d.hearAgain(ctx, p, open, began, comes)
+	if errors.Is(err, errUnknown) {
+		return d.hold(ctx, p, open)
+	}
+	return reply, result, err
+}
+
+// hearAgain works on a push until the fan's row stands still meanwhile.
+func (d *desk) hearAgain(ctx context.Context, p wire.Push, open []byte, began time.Time, how patience) (reply []byte, result string, err error) {
 	const tries = 5
 	for range tries {
-		reply, result, err = d.hearOnce(ctx, p, open, began)
+		reply, result, err = d.hearOnce(ctx, p, open, began, how)
 		if !errors.Is(err, errStale) {
 			break
 		}
@@ -81,52 +91,33 @@ func (d *desk) note(p wire.Push) {
 
 // visitor is who sent a push, as far as they are known.
 type visitor struct {
-	openid   string
-	fan      fan   // their row as it stands, or as it would begin
-	met      bool  // there is a row
-	siblings []fan // the same person at other accounts
-	accounts *Accounts
+	openid string
+	fan    fan // their row as it stands, or as it would begin
+	kin    kin
+}
+
+// visitor is who has an openid, by what was read of them.
+func (d *desk) visitor(openid string, r *reading) visitor {
+	if r.fan != nil {
+		return visitor{openid: openid, fan: *r.fan}
+	}
+	return visitor{openid: openid, fan: d.accounts.newFan(d.name, openid, d.accounts.now())}
 }
 
 // user is whom the campaigns of a channel know the visitor as.
-func (v *visitor) user(channel string) string {
-	if channel != v.fan.Channel {
-		for i := range v.siblings {
-			if f := &v.siblings[i]; f.Channel == channel && f.No != v.fan.No {
-				if user := v.accounts.userThere(f); user != "" {
-					return user
-				}
-			}
-		}
+func (v *visitor) user(channel string) string { return cmp.Or(v.kin.users[channel], v.openid) }
+
+// users are the keys of all whom campaigns know the visitor as.
+func (v *visitor) users(a *Accounts) [][]byte {
+	keys := [][]byte{a.userKey(v.openid)}
+	for _, user := range v.kin.users {
+		keys = append(keys, a.userKey(user))
 	}
-	return v.accounts.userOf(&v.fan, v.openid)
+	return keys
 }
 
-// known says whether the visitor has followed before, this account or one that it came after.
-func (v *visitor) known() bool {
-	if v.fan.FirstFollowedAt > 0 {
-		return true
-	}
-	for _, f := range v.siblings {
-		if f.FirstFollowedAt > 0 {
-			return true
-		}
-	}
-	return false
-}
-
-// userThere is whom campaigns know a fan of another account as; "" where that was erased.
-func (a *Accounts) userThere(f *fan) string {
-	sealed := f.UserEnc
-	if len(sealed) == 0 {
-		sealed = f.OpenEnc
-	}
-	user, err := a.sealer.Open(sealed)
-	if err != nil {
-		a.Log.Error("a fan's row does not open", "fan", f.No, "err", err)
-	}
-	return user
-}
+// known says whether the visitor has followed before, this account or one whose channels it serves.
+func (v *visitor) known() bool { return v.fan.FirstFollowedAt > 0 || v.kin.followed }
 
 // hearing is a push being worked on.
 type hearing struct {
@@ -139,26 +130,31 @@ type hearing struct {
 	owed   []engine.Due
 	reply  []byte                           // nil: nothing is said
 	ask    func(ctx context.Context) string // an answer that has to be looked up, in place of reply
+	union  []byte                           // the fan's union key as it was learned now; nil: nothing was
 	alter  []func(f *fan) error             // what becomes of the fan
 	opens  *trigger                         // nil: nothing
 	leaves map[string]string                // campaigns that are to forget a user's looks, with the user
 }
 
-func (d *desk) hearOnce(ctx context.Context, p wire.Push, open []byte, began time.Time) ([]byte, string, error) {
-	r := reading{openKey: open, pushKey: d.accounts.hash("push " + d.name + " " + p.Key())}
+func (d *desk) hearOnce(ctx context.Context, p wire.Push, open []byte, began time.Time, how patience) ([]byte, string, error) {
+	r := reading{openKey: open, pushKey: d.pushKey(p)}
 	if err := d.reads.do(ctx, &r); err != nil {
 		return nil, "", err
 	}
 	if r.before != nil {
 		// The first time may have ended between writing this down and telling who waits for it.
-		if r.fan != nil {
-			d.tellOpened(ctx, &hearing{push: p, opens: opening(p), visitor: visitor{openid: p.From, fan: *r.fan, siblings: r.siblings, accounts: d.accounts}})
+		h := &hearing{push: p, opens: opening(p), visitor: d.visitor(p.From, &r)}
+		if r.fan != nil && h.opens != nil {
+			if err := d.acquaint(ctx, h, waitsNoMore); err != nil {
+				return nil, "", err
+			}
+			d.tellOpened(ctx, h)
 		}
 		reply, err := d.accounts.sealer.Open(r.before.Reply)
 		return []byte(reply), pushRepeated, err
 	}
-	h := &hearing{push: p, key: r.pushKey, at: d.happened(p)}
-	if err := d.acquaint(ctx, h, &r); err != nil {
+	h := &hearing{push: p, key: r.pushKey, at: d.happened(p), visitor: d.visitor(p.From, &r)}
+	if err := d.acquaint(ctx, h, how); err != nil {
 		return nil, "", err
 	}
 	if err := d.mean(ctx, h); err != nil {
@@ -179,7 +175,7 @@ func (d *desk) hearOnce(ctx context.Context, p wire.Push, open []byte, began tim
 		h.reply = d.askInTime(ctx, h, began)
 	}
 	crash.Point("wechat.before-commit")
-	c := change{fresh: h.visitor.fan, alter: h.apply(d.accounts.now()), push: &push{
+	c := change{fresh: h.visitor.fan, alter: h.apply(d.accounts), forgets: h.visitor.users(d.accounts), push: &push{
 		Channel: d.name, PushKey: h.key, Reply: d.accounts.sealer.Seal(string(h.reply)), ReceivedAt: d.accounts.now(),
 	}}
 	if err := d.writes.do(ctx, &c); err != nil {
@@ -205,75 +201,6 @@ func (d *desk) happened(p wire.Push) int64 {
 		return now
 	}
 	return at
-}
-
-// acquaint finds out who the visitor is. Somebody whom an account meets for the first time that others were moved to
-// may be known from one of those: the platform is asked, for a moment.
-func (d *desk) acquaint(ctx context.Context, h *hearing, r *reading) error {
-	h.visitor = visitor{openid: h.push.From, accounts: d.accounts, siblings: r.siblings}
-	v := &h.visitor
-	if v.met = r.fan != nil; v.met {
-		v.fan = *r.fan
-	} else {
-		v.fan = d.accounts.newFan(d.name, h.push.From, h.push.From, h.at)
-	}
-	if v.fan.UnionKey != nil || h.push.Event == wire.EventUnsubscribe || !d.accounts.heir(ctx, d.name) {
-		return nil
-	}
-	union, err := d.askUnion(ctx, h.push.From)
-	if err != nil {
-		d.channels.Log.Warn("a new fan could not be looked up, and counts as somebody new", "channel", d.name, "err", err)
-		return nil
-	}
-	if v.siblings, err = d.accounts.meet(ctx, &v.fan, h.push.From, union, v.met); err != nil {
-		return err
-	}
-	key, user, userEnc := v.fan.UnionKey, v.fan.UserKey, v.fan.UserEnc
-	h.alter = append(h.alter, func(f *fan) error {
-		f.UnionKey = key
-		if !v.met {
-			f.UserKey, f.UserEnc = user, userEnc
-		}
-		return nil
-	})
-	return nil
-}
-
-// meet gives a fan a unionid, "" for none. Somebody new whom another account knows is the user they are there. It
-// gives what the accounts know of them.
-func (a *Accounts) meet(ctx context.Context, f *fan, openid, union string, met bool) ([]fan, error) {
-	if union == "" {
-		f.UnionKey = nowhere
-		return nil, nil
-	}
-	f.UnionKey = a.unionKey(union)
-	all, err := a.siblings(ctx, [][]byte{f.UnionKey})
-	if err != nil || met {
-		return all[string(f.UnionKey)], err
-	}
-	for i := range all[string(f.UnionKey)] {
-		if user := a.userThere(&all[string(f.UnionKey)][i]); user != "" && user != openid {
-			f.UserKey, f.UserEnc = a.userKey(user), a.sealer.Seal(user)
-			break
-		}
-	}
-	return all[string(f.UnionKey)], nil
-}
-
-// unionTimeout is how long a push waits to learn who a new fan is.
-const unionTimeout = 2 * time.Second
-
-// askUnion asks the platform for a fan's unionid, "" for none.
-func (s *station) askUnion(ctx context.Context, openid string) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, unionTimeout)
-	defer cancel()
-	var union string
-	err := s.call(ctx, apiUser, rankPoster, func() error {
-		info, err := s.client.UserInfo(ctx, openid)
-		union = info.UnionID
-		return err
-	})
-	return union, err
 }
 
 // accept hands events to their campaigns. What is rejected is not wrong but too much for now, most likely: it is tried
@@ -307,13 +234,19 @@ func (d *desk) accept(ctx context.Context, events []engine.Incoming) error {
 }
 
 // apply is what becomes of the fan's row, whatever it is by now.
-func (h *hearing) apply(now int64) func(f *fan) error {
+func (h *hearing) apply(a *Accounts) func(f *fan) error {
 	talk := h.visitor.fan.Talk
 	return func(f *fan) error {
 		if (f.Talk == nil) != (talk == nil) || f.Talk != nil && *f.Talk != *talk {
 			return errStale // what was said was said to another state of the talk
 		}
+		learn := func() {
+			if h.union != nil && !f.united() {
+				f.UnionKey = h.union
+			}
+		}
 		if h.push.Event == wire.EventUnsubscribe {
+			learn()
 			f.leave(h.at)
 			return nil
 		}
@@ -327,28 +260,32 @@ func (h *hearing) apply(now int64) func(f *fan) error {
 					f.UnionKey = nil // to be asked for again
 				}
 			}
-			f.OpenEnc = h.visitor.accounts.sealer.Seal(h.visitor.openid)
+			f.OpenEnc, f.UserEnc = a.sealer.Seal(h.visitor.openid), nil
 		}
+		learn()
 		for _, alter := range h.alter {
 			if err := alter(f); err != nil {
 				return err
 			}
 		}
 		if h.opens != nil && f.Follows {
-			f.open(*h.opens, h.at, now)
+			f.open(*h.opens, h.at, a.now())
 		}
 		return nil
 	}
 }
 
-// leave erases what tells who somebody is: nothing can be sent to them. That they were here stays, in keyed hashes, so
-// that they do not count as new when they come back, and so does whom campaigns know those as who came over from
-// another account.
+// leave erases what is needed to write to somebody. That they were here stays, in keyed hashes, so that they do not
+// count as new when they come back, and so does, sealed, whom the campaigns know somebody with a unionid as: who comes
+// to another account of the channel's is the same person there, whatever they left before.
 func (f *fan) leave(at int64) {
 	if at < f.FollowedAt {
 		return // they have come back since
 	}
 	f.Follows, f.LeftAt = false, at
+	if f.united() && len(f.OpenEnc) > 0 {
+		f.UserEnc = f.OpenEnc
+	}
 	f.OpenEnc, f.Talk, f.Allowance, f.AllowanceUntil = nil, nil, 0, 0
 	if f.UnionKey == nil {
 		f.UnionKey = nowhere

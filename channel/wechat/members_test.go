@@ -97,7 +97,7 @@ func TestMembers(t *testing.T) {
 			if got := h.users("main", names...); got != want {
 				t.Errorf("after leaving the old account: %s", got)
 			}
-			if got := h.users("spare", names...); got != "- "+ann.OpenID {
+			if got := h.users("spare", names...); got != "- "+annThere.OpenID {
 				t.Errorf("members of one channel are members of another: %s", got)
 			}
 		})

@@ -111,48 +111,49 @@ func (d *desk) greet(ctx context.Context, channel, openid, union string) (string
 		if err := d.reads.do(ctx, &r); err != nil {
 			return "", err
 		}
-		v := visitor{openid: openid, accounts: d.accounts, siblings: r.siblings}
-		if v.met = r.fan != nil; v.met {
-			v.fan = *r.fan
-		} else {
-			v.fan = d.accounts.newFan(d.name, openid, openid, d.accounts.now())
+		v := d.visitor(openid, &r)
+		if r.fan == nil {
 			v.fan.OpenEnc = nil // nothing can be sent to those who do not follow
 		}
-		if union == "" || v.fan.united() {
-			if !v.met {
-				// Known by their first openid when they come again, and by the same when they follow.
-				return openid, d.meetOne(ctx, v.fan)
-			}
-			return v.user(channel), nil
+		learns := union != "" && !v.fan.united()
+		if learns {
+			v.fan.meet(d.accounts.unionKey(union), d.accounts.sealer.Seal(openid))
 		}
-		heir := d.accounts.heir(ctx, d.name)
-		siblings, err := d.accounts.meet(ctx, &v.fan, openid, union, v.met || !heir)
+		if r.fan == nil || learns {
+			// Known by the same when they come again, and when they follow.
+			c := change{fresh: v.fan, alter: func(f *fan) error {
+				if f.No != v.fan.No || learns && f.united() && r.fan != nil {
+					return errStale // somebody has written them down meanwhile
+				}
+				if learns {
+					f.meet(v.fan.UnionKey, d.accounts.sealer.Seal(openid))
+				}
+				return nil
+			}}
+			if err := d.writes.do(ctx, &c); err != nil {
+				return "", err
+			}
+			if c.err != nil && try < tries {
+				continue
+			}
+		}
+		moved, err := d.accounts.movedTo(ctx, d.name)
 		if err != nil {
 			return "", err
 		}
-		if heir {
-			v.siblings = siblings
-		}
-		c := change{fresh: v.fan, alter: func(f *fan) error {
-			if f.united() || f.No != v.fan.No {
-				return errStale // somebody has written them down meanwhile
-			}
-			f.UnionKey, f.UserKey, f.UserEnc = v.fan.UnionKey, v.fan.UserKey, v.fan.UserEnc
-			return nil
-		}}
-		if err := d.writes.do(ctx, &c); err != nil {
+		if v.kin, err = d.recognise(ctx, &v.fan, openid, moved); err != nil {
 			return "", err
 		}
-		if c.err == nil || try == tries {
-			return v.user(channel), nil
-		}
+		return v.user(channel), nil
 	}
 }
 
-// meetOne writes somebody down who is new.
-func (d *desk) meetOne(ctx context.Context, f fan) error {
-	c := change{fresh: f, alter: func(*fan) error { return nil }}
-	return d.writes.do(ctx, &c)
+// meet gives a fan their union key. By the openid they are known again where they do not follow.
+func (f *fan) meet(union, openid []byte) {
+	f.UnionKey = union
+	if !f.Follows {
+		f.UserEnc = openid
+	}
 }
 
 // ShareConfig is what a page needs to use the JS-SDK: the arguments of wx.config.

@@ -1,6 +1,7 @@
 package wechat
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"maps"
@@ -33,6 +34,7 @@ type AccountStatus struct {
 	Fans           int64         `json:"fans"`
 	Followers      int64         `json:"followers"`
 	Codes          int64         `json:"codes"`          // made and kept; those that ran out are replaced
+	Held           int64         `json:"held"`           // pushes that wait until the platform says who their fans are
 	Setup          int           `json:"setup_revision"` // 0 for none
 	Quotas         []QuotaStatus `json:"quotas"`
 }
@@ -66,7 +68,10 @@ func (c *Channels) Status(ctx context.Context) ([]AccountStatus, error) {
 	all := []AccountStatus{}
 	for _, name := range slices.Sorted(maps.Keys(c.stations)) {
 		s := c.stations[name]
-		v := AccountStatus{Name: name, AppID: s.settings.AppID, Mode: "plain", MovedTo: moves[name]}
+		v := AccountStatus{Name: name, AppID: s.settings.AppID, Mode: "plain"}
+		if moves[name] != name {
+			v.MovedTo = moves[name]
+		}
 		if s.crypt.Encrypted() {
 			v.Mode = "encrypted"
 		}
@@ -127,6 +132,9 @@ func (s *station) tell(ctx context.Context, v *AccountStatus) error {
 	if err := db.Model(&code{}).Where("channel = ?", s.name).Count(&v.Codes).Error; err != nil {
 		return err
 	}
+	if err := db.Model(&held{}).Where("channel = ?", s.name).Count(&v.Held).Error; err != nil {
+		return err
+	}
 	if _, v.Setup, err = s.accounts.setup(ctx, s.name); err != nil {
 		return err
 	}
@@ -179,8 +187,8 @@ func (s *station) tellQuotas(ctx context.Context, now time.Time) ([]QuotaStatus,
 }
 
 // Move has another account serve a channel from now on: campaigns, people and credits stay, codes are made anew at the
-// next touch, and people are known again by their unionid. A channel that is moved to itself is served by its own
-// account again.
+// next touch, and people are known again by their unionid, of which it asks the platform first where that was not done.
+// A channel that is moved to itself is served by its own account again.
 func (c *Channels) Move(ctx context.Context, from, to string) error {
 	if c.stations[to] == nil {
 		return fault.New(fault.NotFound, "no account %q is configured; name it under channels in the settings file", to)
@@ -192,18 +200,20 @@ func (c *Channels) Move(ctx context.Context, from, to string) error {
 	if !slices.Contains(known, from) {
 		return fault.New(fault.NotFound, "there is no channel %q", from)
 	}
-	db := c.DB.WithContext(ctx)
-	if from == to {
-		err = db.Where("channel = ?", from).Delete(&move{}).Error
-	} else {
-		row := move{Channel: from, Account: to, MovedAt: c.now()}
-		err = database.Upsert(db, []move{row}, []string{"channel"}, []string{"account", "moved_at"})
-	}
+	c.forgetMoves()
+	moves, err := c.moved(ctx)
 	if err != nil {
 		return err
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.moves = nil
+	serving := cmp.Or(moves[from], from)
+	if serving == to {
+		return nil
+	}
+	c.learnAll(ctx, serving)
+	row := move{Channel: from, Account: to, MovedAt: c.now()}
+	if err := database.Upsert(c.DB.WithContext(ctx), []move{row}, []string{"channel"}, []string{"account", "moved_at"}); err != nil {
+		return err
+	}
+	c.forgetMoves()
 	return nil
 }

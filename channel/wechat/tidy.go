@@ -31,6 +31,7 @@ func (c *Channels) tidy(ctx context.Context) {
 	note("old pictures stay", c.forgetPictures(ctx))
 	for _, name := range slices.Sorted(maps.Keys(c.desks)) {
 		d := c.desks[name]
+		note("pushes stay held", d.hearHeld(ctx))
 		if d.health.away(c.Now()) {
 			continue
 		}

@@ -143,6 +143,9 @@ func (a *app) printAccounts(views []accountView) error {
 // lines are what there is to say of an account, beside its quotas.
 func (v accountView) lines() []string {
 	lines := []string{fmt.Sprintf("%s, %d follow; %s made", counted(int(v.Fans), "fan"), v.Followers, counted(int(v.Codes), "code"))}
+	if v.Held > 0 {
+		lines = append(lines, fmt.Sprintf("pushes held until the platform says who the fans are: %d", v.Held))
+	}
 	if v.Setup > 0 {
 		lines = append(lines, fmt.Sprintf("says what revision %d of its set-up says", v.Setup))
 	} else {
@@ -246,7 +249,8 @@ func (a *app) channelMoveCommand() *cobra.Command {
 		Use: "move FROM TO", Short: "Have another account serve a channel, when its own is banned or given up",
 		Long: "From then on the account TO serves the campaigns on the channel FROM. Kept: campaigns, people, their codes in kfactor,\n" +
 			"credits, rewards, the ledger. People are known again on the new account by their unionid, where both accounts hang on\n" +
-			"one open platform (微信开放平台); otherwise they join anew. `move FROM FROM` takes it back.",
+			"one open platform (微信开放平台); otherwise they join anew. The platform is asked first, for a minute at most, who those\n" +
+			"followers are of whom it has not said it yet. `move FROM FROM` takes it back.",
 		Example: "  kfactor channel move main spare --config kfactor.yaml --yes",
 		Args:    takes("FROM", "TO"),
 		RunE: a.do(a.withChannels(func(ctx context.Context, c *wechat.Channels, args []string) error {
@@ -267,7 +271,12 @@ func (a *app) channelMoveCommand() *cobra.Command {
 			if err := c.Move(ctx, from, to); err != nil {
 				return err
 			}
-			_, err = fmt.Fprintln(a.stdout, moveReport(from, to))
+			fmt.Fprintln(a.stdout, moveReport(from, to))
+			strangers, err := c.Strangers(ctx, from)
+			if err != nil || strangers == 0 || from == to {
+				return err
+			}
+			_, err = fmt.Fprintf(a.stdout, "\nThe platform does not say who %d of the followers of %s are: at %s they will count as other people.\n", strangers, from, to)
 			return err
 		})),
 	}
