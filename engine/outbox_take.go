@@ -62,15 +62,20 @@ func (o *Owed) Values() map[string]string {
 	if o.Facts.Remaining > 0 {
 		v["remaining"] = strconv.Itoa(o.Facts.Remaining)
 	}
-	var titles []string
-	for _, name := range o.Facts.Rewards {
-		if r := o.Definition.Reward(name); r != nil {
+	v["rewards"], v["reviewing"] = titles(o.Definition, o.Facts.Rewards), titles(o.Definition, o.Facts.Reviewing)
+	return v
+}
+
+// titles are what people call rewards.
+func titles(d *campaign.Definition, rewards []string) string {
+	var list []string
+	for _, name := range rewards {
+		if r := d.Reward(name); r != nil {
 			name = cmp.Or(r.Title, r.Name)
 		}
-		titles = append(titles, name)
+		list = append(list, name)
 	}
-	v["rewards"] = strings.Join(titles, "、")
-	return v
+	return strings.Join(list, "、")
 }
 
 const (

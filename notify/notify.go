@@ -75,6 +75,7 @@ type Facts struct {
 	Remaining int      `json:"remaining,omitempty"` // credits to the next tier; 0 where there is none
 	Tier      string   `json:"tier,omitempty"`
 	Rewards   []string `json:"rewards,omitempty"`    // names of rewards
+	Reviewing []string `json:"reviewing,omitempty"`  // names of those that a reviewer has still to approve
 	Grant     int64    `json:"grant,omitempty"`      // number of the grant it is about
 	InvitedBy string   `json:"invited_by,omitempty"` // code that somebody who is to join came through
 	Text      string   `json:"text,omitempty"`       // a template to use instead of the word's

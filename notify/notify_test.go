@@ -36,6 +36,8 @@ func TestFill(t *testing.T) {
 		{"a number in the middle", "还差 {{remaining}} 人,加油!", "remaining", "加油!"},
 		{"a number alone", "还差 {{remaining}} 人。", "remaining", ""},
 		{"a code", notify.DefaultText(notify.Delivered), "coupon", "你的奖励「10 元券、马克杯」已发放。"},
+		{"what is checked", "恭喜达成「{{tier}}」：{{rewards}}；{{reviewing}}审核中，通过后发放。", "reviewing", "恭喜达成「铜牌」：10 元券、马克杯；通过后发放。"},
+		{"what is checked, in a sentence", "恭喜达成「{{tier}}」。{{reviewing}} 审核中。", "reviewing", "恭喜达成「铜牌」。"},
 		{"a name that nobody knows", "你好 {{who}},再见。", "", "你好,再见。"},
 		{"nothing but a name", "{{nickname}}!", "nickname", ""},
 		{"lines", "第一行\n{{nickname}}\n第三行", "nickname", "第一行\n第三行"},

@@ -26,6 +26,9 @@ func (f *field) told() string {
 			said += fmt.Sprintf(" %s %d/%d", names[o.Facts.Invitee], o.Facts.Count, o.Facts.Remaining)
 		} else {
 			said += fmt.Sprintf(" %s %v %d", o.Facts.Tier, o.Facts.Rewards, o.Facts.Grant)
+			if len(o.Facts.Reviewing) > 0 {
+				said += fmt.Sprintf(" checking %v", o.Facts.Reviewing)
+			}
 		}
 		lines = append(lines, said)
 	}
@@ -63,7 +66,7 @@ func TestOwed(t *testing.T) {
 	t.Run("AFriendWhoCountsIsNewsForWhoBroughtThem", func(t *testing.T) {
 		f := live(t, talking(), "A")
 		f.post(what{kind: "subscribe", user: "x", code: "A"})
-		f.tells("at the first friend", "A reward tier_reached bronze [coupon mug] 0\nA progress credited x 1/2")
+		f.tells("at the first friend", "A reward tier_reached bronze [coupon] 0 checking [mug]\nA progress credited x 1/2")
 		f.post(what{kind: "subscribe", user: "y", code: "A"}, what{kind: "unsubscribe", user: "y"})
 		f.tells("when the second comes and leaves", "A progress credited y 2/1\nA progress revoked y 1/2")
 		f.post(what{kind: "subscribe", user: "y"}, what{kind: "subscribe", user: "z", code: "A"})
@@ -77,13 +80,13 @@ func TestOwed(t *testing.T) {
 		f.post(what{kind: "subscribe", user: "x", code: "A"}, what{kind: "subscribe", user: "y", code: "A"}, what{kind: "unsubscribe", user: "y"})
 		f.tells("in the hold", "")
 		f.pass(25 * time.Hour)
-		f.tells("after the hold", "A reward tier_reached bronze [coupon mug] 0\nA progress credited x 1/2")
+		f.tells("after the hold", "A reward tier_reached bronze [coupon] 0 checking [mug]\nA progress credited x 1/2")
 	})
 
 	t.Run("ARewardThatWasWaitedForIsNews", func(t *testing.T) {
 		f := live(t, talking(), "A", "B")
 		f.post(what{kind: "subscribe", user: "x", code: "A"}, what{kind: "subscribe", user: "y", code: "B"})
-		f.tells("at the tier", "A reward tier_reached bronze [coupon mug] 0\nA progress credited x 1/2\n"+
+		f.tells("at the tier", "A reward tier_reached bronze [coupon] 0 checking [mug]\nA progress credited x 1/2\n"+
 			"B reward tier_reached bronze [coupon] 0\nB progress credited y 1/2")
 		f.order(event.CouponsAdded, step.Order{Reward: "coupon", Coupons: 1})
 		f.tells("when a code is there", "A reward delivered bronze [coupon] 1")
@@ -98,8 +101,17 @@ func TestOwed(t *testing.T) {
 	t.Run("AWelcomeIsNewsForTheFriend", func(t *testing.T) {
 		f := live(t, talking(func(d *campaign.Definition) { d.Welcome.Rewards = []string{"gift"} }), "A")
 		f.post(what{kind: "subscribe", user: "x", code: "A"}, what{kind: "subscribe", user: "y", code: "A"})
-		f.tells("at the first two", "A reward tier_reached bronze [coupon mug] 0\nA progress credited x 1/2\nx reward welcome  [gift] 0\n"+
+		f.tells("at the first two", "A reward tier_reached bronze [coupon] 0 checking [mug]\nA progress credited x 1/2\nx reward welcome  [gift] 0\n"+
 			"A progress credited y 2/1")
+	})
+
+	t.Run("AWelcomeThatIsReviewedIsNoNewsBeforeItIsHandedOut", func(t *testing.T) {
+		f := live(t, talking(func(d *campaign.Definition) { d.Tiers, d.Welcome.Rewards = nil, []string{"mug"} }), "A")
+		f.post(what{kind: "subscribe", user: "x", code: "A"})
+		f.tells("at the friend", "A progress credited x 1/0")
+		f.order(event.GrantApproved, step.Order{Grant: 1})
+		f.order(event.GrantDelivered, step.Order{Grant: 1})
+		f.tells("when it is handed out", "x reward delivered  [mug] 1")
 	})
 
 	t.Run("WhoIsBlockedHearsNothing", func(t *testing.T) {
@@ -109,7 +121,7 @@ func TestOwed(t *testing.T) {
 		f.pass(25 * time.Hour)
 		f.tells("while blocked", "")
 		f.about(event.Unblocked, "A")
-		f.tells("when let go", "A reward tier_reached bronze [coupon mug] 0")
+		f.tells("when let go", "A reward tier_reached bronze [coupon] 0 checking [mug]")
 	})
 
 	t.Run("OnTheWebNobodyCanBeWrittenTo", func(t *testing.T) {
