@@ -198,7 +198,7 @@ func (d *desk) clicked(ctx context.Context, h *hearing, running []engine.Running
 	d.tell(h, running, "click", "key", key)
 	for _, c := range running {
 		if c.Definition.Join.MenuKey == key && key != "" {
-			return d.wished(h, c)
+			return d.wished(h, c, "")
 		}
 	}
 	script, err := d.script.of(ctx, d)
@@ -221,7 +221,7 @@ func (d *desk) said(ctx context.Context, h *hearing, running []engine.Running, t
 	for _, c := range running {
 		if slices.ContainsFunc(c.Definition.Join.Keywords, func(k string) bool { return setup.Normal(k) == normal }) {
 			d.tell(h, running, "keyword", "keyword", normal)
-			return d.wished(h, c) // a dialogue that waits for an answer goes on waiting
+			return d.wished(h, c, "") // a dialogue that waits for an answer goes on waiting
 		}
 	}
 	if talk := d.accounts.talk(&h.visitor.fan); talk != nil {
@@ -256,12 +256,12 @@ func (d *desk) tell(h *hearing, running []engine.Running, kind, name, value stri
 	}
 }
 
-// wished is the wish to have a campaign's poster, which joins.
-func (d *desk) wished(h *hearing, c engine.Running) error {
+// wished is the wish to have a campaign's poster, which joins. others is said behind it.
+func (d *desk) wished(h *hearing, c engine.Running, others string) error {
 	switch {
 	case h.open(c):
 		h.owePoster(c, "", false)
-		h.say(caption(c))
+		h.say(caption(c) + others)
 	case c.Status == campaign.Paused:
 		h.say(wordPaused(c.Name))
 	case time.UnixMilli(h.at).Before(c.Definition.Schedule.Starts):
@@ -282,9 +282,9 @@ func (d *desk) act(ctx context.Context, h *hearing, running []engine.Running, sc
 	case a.Dialogue != "":
 		d.turned(h, running, script.Begin(a.Dialogue, time.UnixMilli(h.at)))
 	case a.Word == setup.Poster:
-		return d.askedPoster(ctx, h, running, script)
+		return d.askedPoster(ctx, h, running, script, a)
 	case a.Word != "":
-		h.ask = func(ctx context.Context) string { return d.lookUp(ctx, h, running, script, a.Word) }
+		h.ask = func(ctx context.Context) string { return d.lookUp(ctx, h, running, script, a) }
 	}
 	return nil
 }

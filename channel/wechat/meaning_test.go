@@ -194,6 +194,50 @@ func TestMeaning(t *testing.T) {
 		})
 	})
 
+	t.Run("OfSeveralCampaignsOneIsAnsweredForAndTheOthersAreNamed", func(t *testing.T) {
+		t.Parallel()
+		h := open(t, databasetest.SQLite(t), nil, "main")
+		join := "join: {on_subscribe: true, keywords: [领海报], menu_key: POSTER}"
+		h.launch(definition("campaign: c", "campaign: tea", "金秋", "喝茶", join, "join: {keywords: [茶]}"))
+		h.launch(definition("campaign: c", "campaign: moon", "金秋", "赏月", join, "join: {keywords: [月]}", "2026-09-01", "2026-09-02"))
+		h.launch(definition("campaign: c", "campaign: later", "金秋", "以后", join, "join: {keywords: [后]}"))
+		h.write(`channels: {main: {campaign: tea}}`)
+		waitForCampaigns(t, h, 3)
+		ann := h.twins["main"].AddFan("安")
+		h.follow(ann, "")
+		h.say(ann, "海报")
+		h.settle()
+		if said := seen(t, ann); said[0] != "reply text 这是你的专属海报。\n\n其他活动\n「赏月」请回复：海报 2\n「以后」请回复：海报 3" {
+			t.Errorf("%q", said)
+		}
+		h.say(ann, "进度")
+		if got := last(t, ann); got != "reply text 「喝茶」\n邀请好友：0\n◻️ 铜牌：邀请好友还差 2" {
+			t.Errorf("of one campaign: %q", got)
+		}
+		h.clock.Advance(time.Minute)
+		h.say(ann, "月")
+		h.settle()
+		for said, want := range map[string]string{
+			"进度":     "「喝茶」\n邀请好友：0\n◻️ 铜牌：邀请好友还差 2\n\n其他活动\n「赏月」请回复：进度 2",
+			"我的进度２":  "「赏月」\n邀请好友：0\n◻️ 铜牌：邀请好友还差 2\n\n其他活动\n「喝茶」请回复：进度 1",
+			"进度 7":   "「喝茶」\n邀请好友：0\n◻️ 铜牌：邀请好友还差 2\n\n其他活动\n「赏月」请回复：进度 2",
+			"排行 2":   "还没有人上榜，快来争第一。\n\n其他活动\n「喝茶」请回复：排行 1",
+			"为什么 2。": "「赏月」\n已计入的好友：0 位\n还没有好友扫你的码。\n\n其他活动\n「喝茶」请回复：为什么 1",
+		} {
+			h.say(ann, said)
+			if got := last(t, ann); got != "reply text "+want {
+				t.Errorf("%s: %q", said, got)
+			}
+		}
+		h.clock.Advance(time.Minute)
+		before := len(seen(t, ann))
+		h.say(ann, "海报 2")
+		h.settle()
+		if said := seen(t, ann)[before:]; len(said) != 2 || !strings.HasSuffix(said[0], "「喝茶」请回复：海报 1") || said[1] != "custom image <poster>" {
+			t.Errorf("%q", said)
+		}
+	})
+
 	t.Run("AStrangerToTheCampaignIsToldHowToJoin", func(t *testing.T) {
 		t.Parallel()
 		h := open(t, databasetest.SQLite(t), nil, "main")

@@ -126,40 +126,85 @@ func first01(later bool) int {
 
 // askedPoster is the wish for one's own poster, whichever campaign's: one that the visitor takes part in, or else one
 // that they can join.
-func (d *desk) askedPoster(ctx context.Context, h *hearing, running []engine.Running, script *setup.Channel) error {
+func (d *desk) askedPoster(ctx context.Context, h *hearing, running []engine.Running, script *setup.Channel, a setup.Action) error {
 	parts, err := d.parts(ctx, h, running, script)
 	if err != nil {
 		return err
 	}
+	order := preferred(running, script)
+	var mine, theirs []engine.Running // that can be joined now
 	for _, p := range parts {
 		if h.open(p.Running) {
-			return d.wished(h, p.Running)
+			mine = append(mine, p.Running)
 		}
 	}
-	order := preferred(running, script)
 	for _, c := range order {
 		if h.open(c) {
-			return d.wished(h, c)
+			theirs = append(theirs, c)
 		}
 	}
-	for _, c := range order {
-		return d.wished(h, c) // which says why not
+	for _, open := range [][]engine.Running{mine, theirs} {
+		if len(open) > 0 {
+			n := chosen(a, len(open))
+			return d.wished(h, open[n], wordOthers(script, a.Word, names(open), n))
+		}
+	}
+	if len(order) > 0 {
+		return d.wished(h, order[0], "") // which says why not
 	}
 	h.say(wordNothing)
 	return nil
 }
 
+// chosen is which of so many campaigns somebody means, from 0: the first where they named none that there is.
+func chosen(a setup.Action, many int) int {
+	if a.Nth < 1 || a.Nth > many {
+		return 0
+	}
+	return a.Nth - 1
+}
+
+func names(running []engine.Running) []string {
+	list := make([]string, len(running))
+	for i, c := range running {
+		list[i] = c.Name
+	}
+	return list
+}
+
+// mostOthers is how many other campaigns an answer names.
+const mostOthers = 8
+
+// wordOthers says how to ask the same of the other campaigns; "" where there is none, or nobody can write the word.
+func wordOthers(script *setup.Channel, word setup.Word, names []string, but int) string {
+	called := script.Words[word]
+	if len(names) < 2 || len(called) == 0 {
+		return ""
+	}
+	var b strings.Builder
+	told := 0
+	for i, name := range names {
+		if i == but || told == mostOthers {
+			continue
+		}
+		told++
+		fmt.Fprintf(&b, "\n「%s」请回复：%s %d", name, called[0], i+1)
+	}
+	return "\n\n其他活动" + b.String()
+}
+
 // lookUp is the answer to a built-in word.
-func (d *desk) lookUp(ctx context.Context, h *hearing, running []engine.Running, script *setup.Channel, word setup.Word) string {
-	text, err := d.answerTo(ctx, h, running, script, word)
+func (d *desk) lookUp(ctx context.Context, h *hearing, running []engine.Running, script *setup.Channel, a setup.Action) string {
+	text, err := d.answerTo(ctx, h, running, script, a)
 	if err != nil {
-		d.channels.Log.Warn("an answer was not found", "channel", d.name, "word", string(word), "err", err)
+		d.channels.Log.Warn("an answer was not found", "channel", d.name, "word", string(a.Word), "err", err)
 		return wordBusy
 	}
 	return text
 }
 
-func (d *desk) answerTo(ctx context.Context, h *hearing, running []engine.Running, script *setup.Channel, word setup.Word) (string, error) {
+// answerTo answers for one of the campaigns that the visitor takes part in, and says how to ask for the others.
+func (d *desk) answerTo(ctx context.Context, h *hearing, running []engine.Running, script *setup.Channel, a setup.Action) (string, error) {
 	if len(running) == 0 {
 		return wordNothing, nil
 	}
@@ -168,20 +213,28 @@ func (d *desk) answerTo(ctx context.Context, h *hearing, running []engine.Runnin
 		return "", err
 	}
 	if len(parts) == 0 {
-		if word == setup.Ranking {
-			return d.ranking(ctx, part{Running: preferred(running, script)[0]})
+		if a.Word != setup.Ranking {
+			return wordNotJoined, nil
 		}
-		return wordNotJoined, nil
+		for _, c := range preferred(running, script) {
+			parts = append(parts, part{Running: c})
+		}
 	}
-	switch word {
+	order := make([]engine.Running, len(parts))
+	for i, p := range parts {
+		order[i] = p.Running
+	}
+	n := chosen(a, len(parts))
+	var text string
+	switch a.Word {
 	case setup.Progress:
-		return d.progress(ctx, parts[0])
+		text, err = d.progress(ctx, parts[n])
 	case setup.Ranking:
-		return d.ranking(ctx, parts[0])
+		text, err = d.ranking(ctx, parts[n])
 	case setup.Why:
-		return d.why(ctx, parts[0])
+		text, err = d.why(ctx, parts[n])
 	}
-	return "", nil
+	return text + wordOthers(script, a.Word, names(order), n), err
 }
 
 // progress tells how far somebody is: what counts, and what each tier still needs.

@@ -1,6 +1,7 @@
 package setup
 
 import (
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -14,8 +15,23 @@ const maxMatched = 2048
 // Action is what a text or a click asks for: exactly one of the three.
 type Action struct {
 	Word     Word
+	Nth      int // with Word: of the campaigns that somebody is in, which they mean; 0 for the one that comes first
 	Reply    *Reply
 	Dialogue string // a dialogue to begin
+}
+
+// itself is what a text in normal form stands for: a built-in word may have a number behind it.
+func (c *Channel) itself(said string) (Action, bool) {
+	if a, ok := c.exact[said]; ok {
+		return a, true
+	}
+	word := strings.TrimRight(said, "0123456789")
+	n, err := strconv.Atoi(said[len(word):])
+	a, ok := c.exact[strings.TrimSpace(word)]
+	if a.Nth = n; !ok || a.Word == "" || err != nil {
+		return Action{}, false
+	}
+	return a, true
 }
 
 // Match says what a text asks for. Words that stand for themselves (built-in ones, exact replies, what begins a
@@ -26,7 +42,7 @@ func (c *Channel) Match(text string) (Action, bool) {
 	if said == "" {
 		return Action{}, false
 	}
-	if a, ok := c.exact[said]; ok {
+	if a, ok := c.itself(said); ok {
 		return a, true
 	}
 	var best *Reply

@@ -47,7 +47,7 @@ func (c *Channel) Begin(name string, now time.Time) Turn {
 func (c *Channel) Step(talk *Talk, text string, now time.Time) Turn {
 	d, step := c.standing(talk, now)
 	if step == nil {
-		if a, ok := c.exact[Normal(text)]; ok && a.Dialogue != "" {
+		if a, ok := c.itself(Normal(text)); ok && a.Dialogue != "" {
 			return c.Begin(a.Dialogue, now)
 		}
 		return Turn{}
@@ -60,7 +60,7 @@ func (c *Channel) Step(talk *Talk, text string, now time.Time) Turn {
 	}
 	next := *talk
 	answer, ok := step.accept(text)
-	if other, exact := c.exact[said]; exact && (!ok || !step.strict()) {
+	if other, exact := c.itself(said); exact && (!ok || !step.strict()) {
 		if other.Dialogue != "" {
 			return c.Begin(other.Dialogue, now)
 		}
