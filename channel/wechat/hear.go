@@ -133,6 +133,8 @@ type hearing struct {
 	union  []byte                           // the fan's union key as it was learned now; nil: nothing was
 	alter  []func(f *fan) error             // what becomes of the fan
 	opens  *trigger                         // nil: nothing
+	away   *away                            // where the account's channel was moved to; nil: nowhere
+	way    string                           // the scene of a code of that account's, whose picture is sent; "": none
 	leaves map[string]string                // campaigns that are to forget a user's looks, with the user
 }
 
@@ -190,6 +192,7 @@ func (d *desk) hearOnce(ctx context.Context, p wire.Push, open []byte, began tim
 	}
 	crash.Point("wechat.before-answer")
 	d.tellOpened(ctx, h)
+	d.sendWay(ctx, h)
 	return h.reply, pushTaken, nil
 }
 

@@ -5,7 +5,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"image"
 	"image/jpeg"
+	_ "image/png"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -265,7 +267,7 @@ func poster(t *testing.T, f *twin.Fan) string {
 		if m.Type != "image" || m.By == twin.ByFan {
 			continue
 		}
-		img, err := jpeg.Decode(bytes.NewReader(m.Image))
+		img, _, err := image.Decode(bytes.NewReader(m.Image))
 		if err != nil {
 			t.Fatal(err)
 		}

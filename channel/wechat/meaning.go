@@ -39,6 +39,9 @@ func (d *desk) mean(ctx context.Context, h *hearing) error {
 	if err != nil {
 		return err
 	}
+	if h.away, err = d.away(ctx); err != nil {
+		return err
+	}
 	h.opens = opening(h.push)
 	switch p := &h.push; {
 	case p.MsgType != wire.MsgEvent:
@@ -146,11 +149,14 @@ func (d *desk) followed(ctx context.Context, h *hearing, running []engine.Runnin
 		}
 	}
 	if host == nil {
-		welcome, err := d.script.of(ctx, d)
+		script, err := d.script.of(ctx, d)
 		if err != nil {
 			return err
 		}
-		h.say(welcome.Welcome)
+		if h.away != nil {
+			return d.showWay(ctx, h, script)
+		}
+		h.say(script.Welcome)
 		return nil
 	}
 	if host.ID != id {
@@ -170,8 +176,15 @@ func caption(c engine.Running) string {
 // brings one: they came the same way.
 func (d *desk) scanned(ctx context.Context, h *hearing, running []engine.Running) error {
 	id, channel, code, err := d.behind(ctx, h.push.Scene())
-	if err != nil || id == "" {
+	if err != nil {
 		return err
+	}
+	if id == "" {
+		script, err := d.script.of(ctx, d)
+		if err != nil || h.away == nil {
+			return err
+		}
+		return d.showWay(ctx, h, script)
 	}
 	h.happen(id, channel, "scan", code, nil)
 	for _, c := range running {
@@ -205,7 +218,11 @@ func (d *desk) clicked(ctx context.Context, h *hearing, running []engine.Running
 	if err != nil {
 		return err
 	}
-	if action, ok := script.Clicked(key); ok {
+	action, ok := script.Clicked(key)
+	switch {
+	case h.away.asks("", key), !ok && h.away != nil:
+		return d.showWay(ctx, h, script)
+	case ok:
 		return d.act(ctx, h, running, script, action)
 	}
 	return nil
@@ -224,6 +241,9 @@ func (d *desk) said(ctx context.Context, h *hearing, running []engine.Running, t
 			return d.wished(h, c, "") // a dialogue that waits for an answer goes on waiting
 		}
 	}
+	if h.away.asks(normal, "") {
+		return d.showWay(ctx, h, script)
+	}
 	if talk := d.accounts.talk(&h.visitor.fan); talk != nil {
 		turn := script.Step(talk, text, time.UnixMilli(h.at))
 		d.turned(h, running, turn)
@@ -238,6 +258,9 @@ func (d *desk) said(ctx context.Context, h *hearing, running []engine.Running, t
 	}
 	if script.Otherwise != nil {
 		return d.act(ctx, h, running, script, setup.Action{Reply: script.Otherwise})
+	}
+	if h.away != nil {
+		return d.showWay(ctx, h, script)
 	}
 	return nil
 }
@@ -281,6 +304,8 @@ func (d *desk) act(ctx context.Context, h *hearing, running []engine.Running, sc
 		h.say(a.Reply.Text)
 	case a.Dialogue != "":
 		d.turned(h, running, script.Begin(a.Dialogue, time.UnixMilli(h.at)))
+	case h.away != nil && len(running) == 0:
+		return d.showWay(ctx, h, script)
 	case a.Word == setup.Poster:
 		return d.askedPoster(ctx, h, running, script, a)
 	case a.Word != "":

@@ -248,6 +248,45 @@ func TestMovers(t *testing.T) {
 		}
 	})
 
+	t.Run("WhoComesToTheOldAccountIsShownTheNewOne", func(t *testing.T) {
+		t.Parallel()
+		m := openMoving(t, databasetest.SQLite(t), 2)
+		old, _, err := m.Channel("main").CodeLink(t.Context(), m.codes[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.write(`channels: {main: {moved: 请关注「喝茶」, replies: [{exact: 地址, text: 春熙路}]}}`)
+		fan := m.people[0].fans["main"]
+		m.come(fan, "main", 0)
+		m.move("spare")
+		m.say(fan, "地址")
+		m.say(fan, "海报")
+		m.say(fan, "领海报")
+		m.say(fan, "在吗")
+		friend := m.people[1].fans["main"]
+		m.follow(friend, old)
+		for _, f := range []*twin.Fan{fan, friend} {
+			for end := time.Now().Add(time.Minute); !slices.Contains(seen(t, f), "custom image <poster>"); time.Sleep(10 * time.Millisecond) {
+				if time.Now().After(end) {
+					t.Fatalf("%q", seen(t, f))
+				}
+			}
+		}
+		texts := slices.DeleteFunc(seen(t, fan), func(said string) bool { return said == "custom image <poster>" })
+		equal(t, texts, []string{"reply text 春熙路", "reply text 请关注「喝茶」", "reply text 请关注「喝茶」", "reply text 请关注「喝茶」"})
+		// A friend's poster that leads to the old account still leads to the friend.
+		m.follow(m.people[1].fans["spare"], poster(t, friend))
+		m.settle()
+		if n := m.once(); n != 2 {
+			t.Errorf("%d friends count", n)
+		}
+		m.move("main")
+		m.say(fan, "进度")
+		if got := last(t, fan); !strings.Contains(got, "还没有参加") {
+			t.Errorf("after the move back: %q", got)
+		}
+	})
+
 	t.Run("WhoCannotBeLookedUpIsWaitedFor", func(t *testing.T) {
 		t.Parallel()
 		databasetest.Each(t, func(t *testing.T, db *gorm.DB) {

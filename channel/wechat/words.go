@@ -27,6 +27,7 @@ func wordOver(name string) string   { return "「" + name + "」已经结束，�
 const (
 	wordNothing   = "当前没有进行中的活动。"
 	wordNotJoined = "你还没有参加活动。回复「海报」即可参加。"
+	wordMoved     = "活动已搬到新的公众号，请长按识别二维码关注，进度和奖励都还在。"
 	wordBusy      = "现在人有点多，请稍后再试。"
 	wordNoRanking = "还没有人上榜，快来争第一。"
 )

@@ -38,7 +38,7 @@ const (
 // The keys of each mapping, in the order they are best written. The JSON Schema lists the same ones.
 var (
 	fileKeys     = []string{"channels"}
-	channelKeys  = []string{"campaign", "menu", "welcome", "words", "replies", "otherwise", "dialogues", "notices"}
+	channelKeys  = []string{"campaign", "menu", "welcome", "moved", "words", "replies", "otherwise", "dialogues", "notices"}
 	wordKeys     = []string{string(Poster), string(Progress), string(Ranking), string(Why)}
 	replyKeys    = []string{"exact", "prefix", "pattern", "click", "text", "service"}
 	otherKeys    = []string{"text", "service"}
@@ -147,6 +147,7 @@ func (r *reader) channel(e *document.Entry) *Channel {
 		c.HasMenu, c.Menu = true, r.menu(menu, maxTop, maxTopName)
 	}
 	c.Welcome = r.says(o.Get("welcome"), nil)
+	c.Moved = r.says(o.Get("moved"), nil)
 	r.words(c, r.Object(o.Get("words"), wordKeys))
 	for i, item := range r.Items(o.Get("replies"), maxReplies, "replies") {
 		c.Replies = append(c.Replies, Reply{})

@@ -15,6 +15,7 @@ type Channel struct {
 	HasMenu   bool     // false: the file leaves the menu on the platform alone
 	Menu      []Button // up to 3; empty with HasMenu: no menu
 	Welcome   string   // to those who follow by themselves when no campaign takes them; "" for nothing
+	Moved     string   // to fans, since the channel's campaigns were moved to another account; "" for the usual
 	Words     map[Word][]string
 	Replies   []Reply
 	Otherwise *Reply // to what nothing else answers; nil for nothing
