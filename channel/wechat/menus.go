@@ -2,9 +2,12 @@ package wechat
 
 import (
 	"context"
+	"slices"
 
 	"kfactor/channel/wechat/client"
 	"kfactor/channel/wechat/setup"
+	"kfactor/engine"
+	"kfactor/internal/fault"
 )
 
 // Menu is the menu that an account has on the platform; empty where it has none.
@@ -57,4 +60,16 @@ func toPlatform(menu []setup.Button) []client.Button {
 		})
 	}
 	return buttons
+}
+
+// AnswersTap says whether a campaign that runs on an account does something when a button with this key is tapped.
+func (c *Channels) AnswersTap(ctx context.Context, account, key string) (bool, error) {
+	d := c.desks[account]
+	if d == nil {
+		return false, fault.New(fault.NotFound, "there is no channel %q", account)
+	}
+	running, err := d.running(ctx)
+	return slices.ContainsFunc(running, func(r engine.Running) bool {
+		return r.Definition.Join.MenuKey == key || r.Definition.Listens("click")
+	}), err
 }

@@ -10,6 +10,7 @@ import (
 
 	"kfactor/channel/wechat"
 	"kfactor/channel/wechat/setup"
+	"kfactor/internal/document"
 	"kfactor/internal/fault"
 	"kfactor/internal/settings"
 )
@@ -65,19 +66,43 @@ func (a *app) readSetup(file string) (*setup.File, error) {
 	return f, nil
 }
 
+// warn prints what is likely a mistake and hinders nothing.
+func (a *app) warn(p document.Problem) {
+	p.Message = "warning: " + p.Message
+	fmt.Fprintln(a.stderr, oneLine(p.String()))
+}
+
+// warnOfTaps tells of buttons that neither the file nor a campaign that runs answers.
+func (a *app) warnOfTaps(ctx context.Context, c *wechat.Channels, f *setup.File) error {
+	for _, u := range f.Unanswered {
+		answered, err := c.AnswersTap(ctx, u.Channel, u.Key)
+		if err != nil {
+			return err
+		}
+		if !answered {
+			a.warn(u.Problem)
+		}
+	}
+	return nil
+}
+
 func (a *app) channelValidateCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "validate FILE…", Short: "Check channels files without a database or a platform",
 		Long: "Prints every problem of every file with file:line:column, the field, what is wrong and what to write instead.\n" +
-			"Addresses that begin with {{public_url}} are checked with the configured one.",
+			"Addresses that begin with {{public_url}} are checked with the configured one. Buttons whose key nothing in the file\n" +
+			"answers are warned of; `plan` and `apply` know the campaigns that may.",
 		Example: "  kfactor channel validate channels.yaml",
 		Args:    takesSome("FILE"),
 		RunE: a.do(func(_ context.Context, files []string) error {
 			var failed error
 			for _, file := range files {
-				_, err := a.readSetup(file)
+				f, err := a.readSetup(file)
 				switch {
 				case err == nil:
+					for _, u := range f.Unanswered {
+						a.warn(u.Problem)
+					}
 					fmt.Fprintf(a.stdout, "%s is right\n", file)
 				case errors.Is(err, errReported):
 					failed = err
@@ -147,6 +172,9 @@ func (a *app) channelPlanCommand() *cobra.Command {
 		Args:    takes("FILE"),
 		RunE: a.do(func(ctx context.Context, args []string) error {
 			return a.eachChannel(ctx, args[0], func(ctx context.Context, c *wechat.Channels, f *setup.File) error {
+				if err := a.warnOfTaps(ctx, c, f); err != nil {
+					return err
+				}
 				plans := []channelPlan{}
 				for _, want := range f.Channels {
 					p, err := planChannel(ctx, c, f, want)
@@ -259,6 +287,9 @@ func (a *app) channelApplyCommand() *cobra.Command {
 		Args:    takes("FILE"),
 		RunE: a.do(func(ctx context.Context, args []string) error {
 			return a.eachChannel(ctx, args[0], func(ctx context.Context, c *wechat.Channels, f *setup.File) error {
+				if err := a.warnOfTaps(ctx, c, f); err != nil {
+					return err
+				}
 				done := []appliedChannel{}
 				var failed []string
 				for _, want := range f.Channels {

@@ -96,6 +96,26 @@ func TestChannelApply(t *testing.T) {
 		}
 	})
 
+	t.Run("a button that nothing answers is warned of, until a campaign does", func(t *testing.T) {
+		file := a.file("tap.yaml", strings.Replace(channelsFile, "click: poster", "click: TEA", 1))
+		want := file + `:5:27: channels.main.menu[0].click: warning: nothing answers a tap that sends "TEA"`
+		for _, verb := range []string{"validate", "plan"} {
+			if r := a.channel(verb, file); r.code != exitDone || !strings.HasPrefix(r.stderr, want) {
+				t.Errorf("%s ended with %d:\n%s%s", verb, r.code, r.stdout, r.stderr)
+			}
+		}
+		tea := a.file("tea.yaml", "campaign: tea\nname: 茶\nchannel: main\njoin: {menu_key: TEA}\n"+
+			"schedule: {starts: 2026-01-01T00:00:00+08:00, ends: 2036-01-01T00:00:00+08:00}\n"+
+			"poster: {size: [400, 600], background: \"#FFFFFF\", layers: [{qr: {at: [50, 150], size: 300}}]}\n"+
+			"tasks: {invite: {on: subscribe}}\ntiers: [{name: 铜, requires: {invite: 1}}]\n")
+		if r := a.run("campaign", "apply", tea, "--launch", "--config", a.config); r.code != exitDone {
+			t.Fatal(r.stdout, r.stderr)
+		}
+		if r := a.channel("plan", file); r.code != exitDone || r.stderr != "" {
+			t.Errorf("it ended with %d:\n%s", r.code, r.stderr)
+		}
+	})
+
 	t.Run("only what differs is told", func(t *testing.T) {
 		file := a.file("other.yaml", strings.Replace(strings.Replace(channelsFile, "欢迎！", "你好", 1), "name: 进度", "name: 我的进度", 1))
 		r := a.channel("plan", file)

@@ -3,6 +3,7 @@ package setup
 import (
 	"fmt"
 	"regexp"
+	"regexp/syntax"
 	"slices"
 	"strings"
 	"time"
@@ -19,6 +20,8 @@ const (
 	maxReplies    = 200 // of a channel
 	maxTriggers   = 20  // of one kind, of one reply
 	maxPattern    = 200 // characters
+	maxSize       = 10_000  // of a pattern, as sizeOf tells; all of a file are read within a fifth of a second
+	maxMatching   = 300_000 // of all patterns of a file
 	maxDialogues  = 32
 	maxSteps      = 16
 	maxAttempts   = 10
@@ -80,8 +83,15 @@ var noticeNames = []string{"name", "text", "time", "nickname", "invitee", "task"
 
 // File is a whole channels.yaml.
 type File struct {
-	Channels []*Channel // in the order of the file
-	sources  map[string]*document.Value
+	Channels   []*Channel // in the order of the file
+	Unanswered []Unanswered
+	sources    map[string]*document.Value
+}
+
+// Unanswered is a button whose key nothing in the file answers. A campaign's join.menu_key may.
+type Unanswered struct {
+	Channel, Key string
+	document.Problem
 }
 
 // Channel is what the file says of a channel; nil for nothing.
@@ -110,7 +120,17 @@ func Parse(source []byte, filename, publicURL string) (*File, []document.Problem
 			r.Wrong(e.Place(), e.Value.Path, "leave it out", "the channel web says nothing by itself")
 			continue
 		}
-		f.Channels = append(f.Channels, r.channel(e))
+		c := r.channel(e)
+		f.Channels = append(f.Channels, c)
+		for _, b := range r.clicks {
+			if _, ok := c.clicks[b.key]; !ok {
+				f.Unanswered = append(f.Unanswered, Unanswered{c.Name, b.key, document.Problem{
+					File: filename, Line: b.at.Line, Column: b.at.Column, Field: b.at.Path,
+					Message: fmt.Sprintf("nothing answers a tap that sends %s", document.Quote(b.key)),
+					Mend:    "write a reply or a dialogue with this click, or give a campaign this join.menu_key",
+				}})
+			}
+		}
 		f.sources[e.Name] = e.Value
 	}
 	return f, r.Sorted()
@@ -133,13 +153,22 @@ type reader struct {
 	statics map[string]string // what stands for the same in every text
 	heard   map[string]string // normal form of what stands for itself → where it was said first
 	pressed map[string]string // key → where
+	clicks  []click
+
+	matching int // of the file: what its patterns cost so far
+}
+
+// click is the key that a button sends.
+type click struct {
+	key string
+	at  *document.Value
 }
 
 func (r *reader) channel(e *document.Entry) *Channel {
 	o := r.Object(e.Value, channelKeys)
 	c := &Channel{Name: e.Name, exact: map[string]Action{}, clicks: map[string]Action{}}
 	r.statics = map[string]string{"channel": e.Name, "public_url": r.publicURL}
-	r.heard, r.pressed = map[string]string{}, map[string]string{}
+	r.heard, r.pressed, r.clicks = map[string]string{}, map[string]string{}, nil
 	if c.Campaign = r.Word(o.Get("campaign"), document.Slug); c.Campaign != "" {
 		r.statics["campaign"] = c.Campaign
 	}
@@ -227,6 +256,9 @@ func (r *reader) button(item *document.Value, maxName int) Button {
 		b.ArticleID = r.Word(v, idForm)
 	default:
 		b.Key = r.bounded(v, maxKey)
+		if b.Type == "click" && b.Key != "" {
+			r.clicks = append(r.clicks, click{b.Key, v})
+		}
 	}
 	return b
 }
@@ -360,7 +392,26 @@ func (r *reader) pattern(v *document.Value) *regexp.Regexp {
 	if said == "" {
 		return nil
 	}
-	p, err := regexp.Compile(said)
+	if r.matching > maxMatching {
+		return nil // told already
+	}
+	r.matching += costOf(said)
+	parsed, err := syntax.Parse(said, syntax.Perl)
+	if err == nil {
+		n := sizeOf(parsed)
+		if r.matching += min(n, maxSize); n > maxSize {
+			r.Bad(v, "repeat less in it, or write several", "this pattern is too large: written out it has %d parts, more than %d", n, maxSize)
+			return nil
+		}
+	}
+	if r.matching > maxMatching {
+		r.Bad(v, "leave some out, or write prefixes", "the patterns of this file up to here are too large together")
+		return nil
+	}
+	var p *regexp.Regexp
+	if err == nil {
+		p, err = regexp.Compile(said)
+	}
 	if err != nil {
 		reason := strings.TrimPrefix(err.Error(), "error parsing regexp: ")
 		mend := "write it as on github.com/google/re2/wiki/Syntax"
@@ -375,6 +426,24 @@ func (r *reader) pattern(v *document.Value) *regexp.Regexp {
 		return nil
 	}
 	return p
+}
+
+// costOf is what a pattern costs before its size is known: classes such as \pL are long lists, and made each time.
+func costOf(pattern string) int {
+	const class = 500
+	return len(pattern) + class*(strings.Count(pattern, `\p`)+strings.Count(pattern, `\P`))
+}
+
+// sizeOf is how much a pattern is when its repetitions are written out, which is what making it and matching it take.
+func sizeOf(p *syntax.Regexp) int {
+	n := 1 + len(p.Rune)
+	for _, sub := range p.Sub {
+		n += sizeOf(sub)
+	}
+	if p.Op == syntax.OpRepeat {
+		n *= max(p.Min+1, p.Max)
+	}
+	return n
 }
 
 func (r *reader) dialogue(c *Channel, e *document.Entry) {

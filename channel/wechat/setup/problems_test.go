@@ -1,9 +1,11 @@
 package setup_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"kfactor/channel/wechat/setup"
 )
@@ -69,6 +71,63 @@ func TestProblems(t *testing.T) {
 		_, problems := setup.Parse([]byte("channels:\n  main:\n    menu: [{name: x}]\n    welcom: a\n    replies: [{text: a}]\n"), "x", publicURL)
 		if len(problems) != 3 || problems[0].Line != 3 || problems[1].Line != 4 || problems[2].Line != 5 {
 			t.Error(problems)
+		}
+	})
+
+	t.Run("a key that nothing answers is warned of", func(t *testing.T) {
+		t.Parallel()
+		file, problems := setup.Parse([]byte(`channels:
+  main:
+    campaign: tea
+    menu:
+      - {name: a, click: poster}
+      - {name: b, click: SHOP}
+      - name: c
+        buttons: [{name: d, click: "{{campaign}}"}, {name: e, click: ASK}, {name: f, scancode_push: SCAN}]
+    replies: [{click: ASK, text: 好}]
+`), "x", publicURL)
+		if len(problems) > 0 || len(file.Unanswered) != 2 {
+			t.Fatal(problems, file.Unanswered)
+		}
+		want := `x:6:26: channels.main.menu[1].click: nothing answers a tap that sends "SHOP"; write a reply or a dialogue with this click, or give a campaign this join.menu_key`
+		if got := file.Unanswered[0]; got.String() != want || got.Key != "SHOP" || got.Channel != "main" {
+			t.Errorf("%s", got)
+		}
+		if got := file.Unanswered[1]; got.Key != "tea" || got.Line != 8 {
+			t.Errorf("%s", got)
+		}
+	})
+
+	t.Run("patterns that take long are refused, however they are written", func(t *testing.T) {
+		t.Parallel()
+		for name, c := range map[string]struct{ pattern, want string }{
+			"one that repeats":       {`((x{9}){10}){11}y(a{1000}){1}(b{1000}){1}(c{1000}){1}(d{1000}){1}(e{1000}){1}`, "this pattern is too large"},
+			"many that repeat":       {`((a{1,9}){9}(b{1,9}){9}(c{1,9}){9}x)`, "the patterns of this file up to here are too large together"},
+			"many with long classes": {strings.Repeat(`\\pL`, 50) + "x", "this pattern is too large"},
+			"many that do not read":  {"[" + strings.Repeat(`\\pL`, 60), "the patterns of this file up to here are too large together"},
+			"many that are harmless": {`^(退款|退货)[0-9]{1,9}$`, ""},
+		} {
+			var file strings.Builder
+			file.WriteString("channels:\n")
+			const most = 240_000 // bytes
+			for i := 0; i < 15 && file.Len() < most; i++ {
+				fmt.Fprintf(&file, "  c%d:\n    replies:\n", i)
+				for n := 0; n < 200 && file.Len() < most; n++ {
+					fmt.Fprintf(&file, "      - {pattern: \"%s\", text: x}\n", c.pattern)
+				}
+			}
+			began := time.Now()
+			_, problems := setup.Parse([]byte(file.String()), "x", publicURL)
+			t.Logf("%s: %d bytes in %v", name, file.Len(), time.Since(began))
+			told := 0
+			for _, p := range problems {
+				if c.want != "" && strings.Contains(p.String(), c.want) {
+					told++
+				}
+			}
+			if (c.want == "") != (len(problems) == 0) || c.want != "" && told == 0 {
+				t.Errorf("%s: %d problems, %d of them as wanted; the first: %v", name, len(problems), told, problems[:min(1, len(problems))])
+			}
 		}
 	})
 
