@@ -3,7 +3,9 @@ package wechat_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/url"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -235,6 +237,42 @@ func TestMeaning(t *testing.T) {
 		h.settle()
 		if said := seen(t, ann)[before:]; len(said) != 2 || !strings.HasSuffix(said[0], "「喝茶」请回复：海报 1") || said[1] != "custom image <poster>" {
 			t.Errorf("%q", said)
+		}
+	})
+
+	t.Run("TheExamplesRunAsTheyAre", func(t *testing.T) {
+		t.Parallel()
+		h := open(t, databasetest.SQLite(t), nil, "main")
+		example := func(name string) string {
+			t.Helper()
+			text, err := os.ReadFile("../../examples/" + name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return string(text)
+		}
+		h.write(example("channels.yaml"))
+		h.launch(example("wechat.yaml"))
+		ann := h.twins["main"].AddFan("安")
+		h.follow(ann, "")
+		h.settle()
+		through := poster(t, ann)
+		for i := range 6 {
+			h.clock.Advance(time.Minute)
+			h.follow(h.twins["main"].AddFan(fmt.Sprint("友", i)), through)
+		}
+		h.settle()
+		for _, said := range []string{"绑定", "138 0013 8000", "123456"} {
+			h.say(ann, said)
+		}
+		h.settle()
+		if said := seen(t, ann); !slices.Contains(said, "reply text 绑定成功：13800138000") || !slices.Contains(said, "custom text 恭喜达成「铜牌」：10 元优惠券！") ||
+			!slices.Contains(said, "custom text 恭喜达成「银牌」！定制马克杯审核通过后发放。") {
+			t.Errorf("%q", said)
+		}
+		h.say(ann, "进度")
+		if got := last(t, ann); got != "reply text 「金秋分享季」\n邀请好友关注：6\n绑定会员：1\n✅ 铜牌\n✅ 银牌" {
+			t.Errorf("%q", got)
 		}
 	})
 

@@ -29,7 +29,7 @@ func TestValidate(t *testing.T) {
 	t.Run("SaysWhichFilesAreRight", func(t *testing.T) {
 		t.Parallel()
 		w := newWorld(t, "KFACTOR_NONSENSE=1") // settings are not asked
-		said := w.must("campaign", "validate", springFile, "../../examples/full.yaml", "demo/campaign.yaml")
+		said := w.must("campaign", "validate", springFile, "../../examples/full.yaml", "../../examples/wechat.yaml", "demo/campaign.yaml")
 		if strings.Count(said, " is right\n") != 3 {
 			t.Errorf("said %q", said)
 		}

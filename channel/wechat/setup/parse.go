@@ -16,10 +16,10 @@ import (
 const (
 	maxChannels   = 32
 	maxWords      = 20
-	maxWord       = 30  // characters
-	maxReplies    = 200 // of a channel
-	maxTriggers   = 20  // of one kind, of one reply
-	maxPattern    = 200 // characters
+	maxWord       = 30      // characters
+	maxReplies    = 200     // of a channel
+	maxTriggers   = 20      // of one kind, of one reply
+	maxPattern    = 200     // characters
 	maxSize       = 10_000  // of a pattern, as sizeOf tells; all of a file are read within a fifth of a second
 	maxMatching   = 300_000 // of all patterns of a file
 	maxDialogues  = 32
