@@ -112,6 +112,9 @@ func (a *Accounts) station(name string, c settings.Channel) (*station, error) {
 	for which := range dailyLimits {
 		s.quotas[which] = newQuota(a.DB, name, which, a.Now)
 		s.quotas[which].allow(c.DailyLimits[string(which)])
+		if which == apiForever {
+			s.quotas[which].block = 1 // what is set aside and not used would be lost for ever
+		}
 	}
 	trips := 2
 	if database.Dialect(a.DB) == database.SQLite {

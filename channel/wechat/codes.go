@@ -123,6 +123,9 @@ func (s *station) freshCode(ctx context.Context, text string, forever bool) (cod
 		if there.lasts(now+sendTime.Milliseconds()) && !forever {
 			return there, nil
 		}
+		if forever && errors.As(err, new(*spentError)) {
+			return code{}, err
+		}
 		return code{}, s.named(err, "no code can be had from WeChat now")
 	}
 	err = database.Upsert(db, []code{made}, []string{"channel", "code"}, []string{"url", "expires_at", "created_at"})
@@ -159,13 +162,19 @@ func (s *station) makeCode(ctx context.Context, text string, forever bool) (code
 }
 
 // PermanentLink is what the QR of a participant's code holds when it is to work for ever, as on something that is
-// printed and hung up. An account has 100,000 such codes in all, and none comes back.
+// printed and hung up. An account has 100,000 such codes in all, of which a tenth is left alone, and none comes back;
+// whose code is permanent already gets the same again.
 func (a *Accounts) PermanentLink(ctx context.Context, channel, text string) (string, error) {
 	s, err := a.serving(ctx, channel)
 	if err != nil {
 		return "", err
 	}
 	answer, err, _ := s.flights.Do("permanent code "+text, func() (any, error) { return s.freshCode(ctx, text, true) })
+	if spent, ok := errors.AsType[*spentError](err); ok && spent.api == apiForever && !spent.paused {
+		return "", fault.New(fault.Conflict, "account %s has no permanent code left: %d of its %d are used, and the rest is kept for codes made elsewhere; "+
+			"let the campaign's posters lead to the page behind the code (`qr: link`), which works for ever too",
+			s.name, edge(s.quotas[apiForever].most(), rankPoster), s.quotas[apiForever].most())
+	}
 	made, _ := answer.(code)
 	return made.URL, err
 }

@@ -15,6 +15,7 @@ import (
 	"kfactor/engine"
 	"kfactor/internal/database/databasetest"
 	"kfactor/notify"
+	"kfactor/internal/fault"
 )
 
 const (
@@ -577,6 +578,64 @@ func TestBudgets(t *testing.T) {
 		if n := h.count("c", ann, "invite"); n != 1 {
 			t.Errorf("%d friends count", n)
 		}
+	})
+
+	t.Run("PermanentCodesAreMadeOnceAndWithinTheirBudget", func(t *testing.T) {
+		t.Parallel()
+		databasetest.Each(t, func(t *testing.T, db *gorm.DB) {
+			h := open(t, db, nil, "main")
+			h.launch(definition())
+			var codes []string
+			for range 3 {
+				f := h.twins["main"].AddFan("人")
+				h.follow(f, "")
+				h.settle()
+				code, err := h.engine.CodeOfUser(t.Context(), "c", f.OpenID)
+				if err != nil {
+					t.Fatal(err)
+				}
+				codes = append(codes, code)
+			}
+			made := func(code string) (string, error) { return h.PermanentLink(t.Context(), "main", code) }
+			link, err := made(codes[0])
+			if err != nil {
+				t.Fatal(err)
+			}
+			again, err := made(codes[0])
+			if current, until, err2 := h.Channel("main").CodeLink(t.Context(), codes[0]); again != link || current != link || !until.IsZero() || err != nil || err2 != nil {
+				t.Errorf("%s, then %s and %s until %v: %v %v", link, again, current, until, err, err2)
+			}
+			h.serve() // another process
+			used := func() int64 {
+				for _, q := range h.status()[0].Quotas {
+					if q.Day == 0 {
+						return q.Used
+					}
+				}
+				return -1
+			}
+			if _, err := made(codes[1]); err != nil || used() != 2 || h.status()[0].Permanent != 2 {
+				t.Errorf("%d of the budget are used: %v", used(), err)
+			}
+			h.clock.Advance(90 * 24 * time.Hour)
+			bob := h.twins["main"].AddFan("波")
+			h.follow(bob, link)
+			h.settle()
+			if got := h.outcomes("c"); !slices.Contains(got, "scan counted") {
+				t.Errorf("%q", got)
+			}
+			if err := h.db.Table("channel_usage").Where("day = 0").Update("used", 90_000).Error; err != nil {
+				t.Fatal(err)
+			}
+			calls := h.calls(making).Calls
+			_, err = made(codes[2])
+			if fault.KindOf(err) != fault.Conflict || !strings.Contains(err.Error(), "no permanent code left: 90000 of its 100000") {
+				t.Error(err)
+			}
+			if _, err := made(codes[0]); err != nil || h.calls(making).Calls != calls {
+				t.Errorf("one that was made: %v", err)
+			}
+		})
 	})
 
 	t.Run("WithoutQuotaForCodesPostersWaitForTheNextDay", func(t *testing.T) {

@@ -34,6 +34,7 @@ type AccountStatus struct {
 	Fans           int64         `json:"fans"`
 	Followers      int64         `json:"followers"`
 	Codes          int64         `json:"codes"`          // made and kept; those that ran out are replaced
+	Permanent      int64         `json:"permanent"`      // of them, that never run out
 	Held           int64         `json:"held"`           // pushes that wait until the platform says who their fans are
 	Setup          int           `json:"setup_revision"` // 0 for none
 	Quotas         []QuotaStatus `json:"quotas"`
@@ -130,6 +131,9 @@ func (s *station) tell(ctx context.Context, v *AccountStatus) error {
 	}
 	v.Fans, v.Followers = counts.Fans, counts.Followers
 	if err := db.Model(&code{}).Where("channel = ?", s.name).Count(&v.Codes).Error; err != nil {
+		return err
+	}
+	if err := db.Model(&code{}).Where("channel = ? AND expires_at = 0", s.name).Count(&v.Permanent).Error; err != nil {
 		return err
 	}
 	if err := db.Model(&held{}).Where("channel = ?", s.name).Count(&v.Held).Error; err != nil {

@@ -21,7 +21,7 @@ const maxSetup = 1 << 20
 func (a *app) channelCommand() *cobra.Command {
 	return a.group("channel", "WeChat accounts: menus, replies and dialogues as a file; how they stand",
 		"Accounts stand under `channels` in the settings file (--config). What they say by themselves is a file of its own.",
-		a.channelPlanCommand(), a.channelApplyCommand(), a.channelStatusCommand(), a.channelCheckCommand(), a.channelMoveCommand(),
+		a.channelPlanCommand(), a.channelApplyCommand(), a.channelStatusCommand(), a.channelCheckCommand(), a.channelMoveCommand(), a.channelCodeCommand(),
 		a.channelValidateCommand(), a.channelSchemaCommand())
 }
 

@@ -1,10 +1,13 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"net/url"
+	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -15,7 +18,9 @@ import (
 	"kfactor/channel/wechat"
 	"kfactor/channel/wechat/client"
 	"kfactor/engine"
+	"kfactor/internal/code"
 	"kfactor/internal/fault"
+	"kfactor/poster"
 )
 
 // checkTimeout bounds what one account is asked.
@@ -142,7 +147,7 @@ func (a *app) printAccounts(views []accountView) error {
 
 // lines are what there is to say of an account, beside its quotas.
 func (v accountView) lines() []string {
-	lines := []string{fmt.Sprintf("%s, %d follow; %s made", counted(int(v.Fans), "fan"), v.Followers, counted(int(v.Codes), "code"))}
+	lines := []string{fmt.Sprintf("%s, %d follow; %s made, %d of them permanent", counted(int(v.Fans), "fan"), v.Followers, counted(int(v.Codes), "code"), v.Permanent)}
 	if v.Held > 0 {
 		lines = append(lines, fmt.Sprintf("pushes held until the platform says who the fans are: %d", v.Held))
 	}
@@ -282,6 +287,87 @@ func (a *app) channelMoveCommand() *cobra.Command {
 	}
 	cmd.Flags().BoolVar(&yes, "yes", false, "move it")
 	return cmd
+}
+
+func (a *app) channelCodeCommand() *cobra.Command {
+	var permanent bool
+	var out string
+	cmd := &cobra.Command{
+		Use: "code CODE", Short: "What WeChat's QR code of a participant's code holds, also one that never runs out",
+		Long: "Prints what the QR code holds that brings people to the account through a participant's code, and until when it works.\n" +
+			"With --permanent it never runs out, for what is printed and hung up. An account has 100,000 such codes in all, and none\n" +
+			"comes back: `kfactor channel status` tells how many are used. The same again costs nothing.",
+		Example: "  kfactor channel code 7K2M9QX4TB --permanent -o shop-window.png --config kfactor.yaml",
+		Args:    takes("CODE"),
+		RunE: a.do(a.withHouse(func(ctx context.Context, h *house, args []string) error {
+			if h.channels == nil {
+				return errNoChannels()
+			}
+			if out != "" {
+				if _, err := qrFormat(out); err != nil {
+					return err
+				}
+			}
+			known, ok := code.Parse(args[0])
+			if !ok {
+				return usage("%q is not a code; write 8 to 16 of 0-9 and A-Z without I, L, O, U", args[0])
+			}
+			campaign, channel, err := h.engine.CampaignOfCode(ctx, known)
+			if err != nil {
+				return err
+			}
+			if channel == engine.WebChannel {
+				return fault.New(fault.Conflict, "campaign %s is on the web, where codes are links and never run out", campaign)
+			}
+			link, lasts := "", "for ever"
+			if permanent {
+				link, err = h.channels.PermanentLink(ctx, channel, known)
+			} else {
+				var until time.Time
+				if link, until, err = h.channels.Channel(channel).CodeLink(ctx, known); !until.IsZero() {
+					lasts = "until " + at(until, china)
+				}
+			}
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(a.stdout, "%s  %s\n", link, lasts)
+			if out == "" {
+				return nil
+			}
+			return writeQR(out, link)
+		})),
+	}
+	cmd.Flags().BoolVar(&permanent, "permanent", false, "one that never runs out")
+	cmd.Flags().StringVarP(&out, "output", "o", "", "picture to write, ending in .png or .svg")
+	return cmd
+}
+
+func qrFormat(out string) (string, error) {
+	switch format := strings.ToLower(filepath.Ext(out)); format {
+	case ".png", ".svg":
+		return format, nil
+	}
+	return "", usage("--output: %q ends in neither .png nor .svg", out)
+}
+
+// writeQR draws a QR code large enough to be printed.
+func writeQR(out, link string) error {
+	const size = 1024 // pixels
+	format, err := qrFormat(out)
+	if err != nil {
+		return err
+	}
+	var picture bytes.Buffer
+	if format == ".svg" {
+		err = poster.QRSVG(&picture, link)
+	} else {
+		err = poster.QRPNG(&picture, link, size)
+	}
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(out, picture.Bytes(), 0o644)
 }
 
 func movedWords(from, to string) string {

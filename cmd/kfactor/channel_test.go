@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http/httptest"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -174,7 +175,7 @@ func TestChannelStatus(t *testing.T) {
 
 	t.Run("tells of each account, and fails when the platform takes no calls of one", func(t *testing.T) {
 		r := a.channel("status")
-		if r.code != exitFailed || !strings.Contains(r.stdout, "callbacks encrypted): the platform takes its calls\n  0 fans, 0 follow; 0 codes made\n") ||
+		if r.code != exitFailed || !strings.Contains(r.stdout, "callbacks encrypted): the platform takes its calls\n  0 fans, 0 follow; 0 codes made, 0 of them permanent\n") ||
 			!strings.Contains(r.stdout, "spare (wx00, callbacks plain): the platform did not answer") || !strings.Contains(r.stderr, "takes no calls of spare;") {
 			t.Errorf("it ended with %d:\n%s%s", r.code, r.stdout, r.stderr)
 		}
@@ -244,6 +245,36 @@ func TestChannelStatus(t *testing.T) {
 		}
 		if r = a.channel("move", "main", "nobody", "--yes"); r.code != exitFailed || !strings.Contains(r.stderr, "channel nobody is not configured") {
 			t.Errorf("it ended with %d: %s", r.code, r.stderr)
+		}
+	})
+
+	t.Run("makes a code that never runs out, once", func(t *testing.T) {
+		a := newAccount(t, "")
+		if r := a.run("campaign", "apply", "../../examples/wechat.yaml", "--launch", "--config", a.config); r.code != exitDone {
+			t.Fatal(r.stdout, r.stderr)
+		}
+		code := a.enrolIn(a.config, "autumn-2026", 1)[0]
+		if r := a.channel("code", code); r.code != exitDone || !strings.Contains(r.stdout, "  until ") {
+			t.Errorf("it ended with %d: %s%s", r.code, r.stdout, r.stderr)
+		}
+		picture := a.file("window.png", "")
+		first := a.channel("code", strings.ToLower(code), "--permanent", "-o", picture)
+		if first.code != exitDone || !strings.HasPrefix(first.stdout, "http://weixin.qq.com/q/") || !strings.HasSuffix(first.stdout, "  for ever\n") {
+			t.Errorf("it ended with %d: %s%s", first.code, first.stdout, first.stderr)
+		}
+		if drawn, err := os.ReadFile(picture); err != nil || !strings.HasPrefix(string(drawn), "\x89PNG") {
+			t.Errorf("%d bytes, %v", len(drawn), err)
+		}
+		if again := a.channel("code", code, "--permanent"); again.stdout != first.stdout {
+			t.Errorf("the same again is %s%s", again.stdout, again.stderr)
+		}
+		if r := a.channel("status"); !strings.Contains(r.stdout, "1 code made, 1 of them permanent") || !regexp.MustCompile(`permanent codes +1 +89999 +100000`).MatchString(r.stdout) {
+			t.Errorf("the status says\n%s", r.stdout)
+		}
+		for args, want := range map[string]string{"7K2M9QX4TB": "nobody has this code", "nonsense!": "is not a code", code + " -o x.gif": "ends in neither .png nor .svg"} {
+			if r := a.channel(append([]string{"code", "--permanent"}, strings.Fields(args)...)...); r.code == exitDone || !strings.Contains(r.stderr, want) {
+				t.Errorf("%s ended with %d: %s", args, r.code, r.stderr)
+			}
 		}
 	})
 

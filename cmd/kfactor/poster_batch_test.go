@@ -111,7 +111,13 @@ func TestPosterBatch(t *testing.T) {
 // enrol has people join the campaign of the spring file, and gives their codes.
 func (w world) enrol(n int) (campaign string, codes []string) {
 	w.t.Helper()
-	s, err := settings.Load("", w.environ, map[string]string{})
+	return "spring-2026", w.enrolIn("", "spring-2026", n)
+}
+
+// enrolIn has people join a campaign of a house with this settings file.
+func (w world) enrolIn(config, campaign string, n int) (codes []string) {
+	w.t.Helper()
+	s, err := settings.Load(config, w.environ, map[string]string{})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -121,7 +127,6 @@ func (w world) enrol(n int) (campaign string, codes []string) {
 		w.t.Fatal(err)
 	}
 	defer h.close()
-	campaign = "spring-2026"
 	for i := range n {
 		v, _, err := h.engine.Join(ctx, campaign, engine.Joining{User: "fan-" + string(rune('0'+i)), Nickname: "Fan 小明"})
 		if err != nil {
@@ -129,5 +134,5 @@ func (w world) enrol(n int) (campaign string, codes []string) {
 		}
 		codes = append(codes, v.Code)
 	}
-	return campaign, codes
+	return codes
 }
