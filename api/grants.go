@@ -51,3 +51,13 @@ func (s *server) grantAddress(c echo.Context) error {
 	}
 	return answer(c, http.StatusOK, v)
 }
+
+// eraseGrantAddress forgets where a grant is sent or was.
+func (s *server) eraseGrantAddress(c echo.Context) error {
+	id := param(c, "id")
+	if err := s.engine.EraseAddress(c.Request().Context(), id); err != nil {
+		return err
+	}
+	s.log.Info("an address was erased", "request", requestID(c), "grant", id, "by", by(c))
+	return c.NoContent(http.StatusNoContent)
+}

@@ -82,6 +82,7 @@ func (s *server) routes() []route {
 		{POST, "/v1/grants/{id}/deliver", payers, true, smallBody, "", s.decide("deliver")},
 		{POST, "/v1/grants/{id}/revoke", payers, true, smallBody, "", s.decide("revoke")},
 		{GET, "/v1/grants/{id}/address", treasury, false, 0, "", s.grantAddress},
+		{DELETE, "/v1/grants/{id}/address", treasury, false, 0, "", s.eraseGrantAddress},
 
 		// ledger
 		{GET, "/v1/ledger/entries", treasury, false, 0, page + " campaign", s.listEntries},

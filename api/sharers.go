@@ -197,15 +197,25 @@ func (s *server) keepAddress(c echo.Context, v view) error {
 	if v.Parcel, err = s.parcelOf(c, v); err != nil {
 		return err
 	}
+	ctx := c.Request().Context()
+	if form.Has("erase") {
+		err = s.engine.TakeBackAddress(ctx, v.Campaign.ID, v.Own, v.Parcel.Grant)
+		return s.addressDone(c, v, err)
+	}
 	v.Parcel.Form = engine.Address{
 		Name: clip(form.Get("name"), 4*engine.MaxAddressName), Phone: clip(form.Get("phone"), 4*engine.MaxAddressPhone),
 		Region: clip(form.Get("region"), 4*engine.MaxAddressRegion), Street: clip(form.Get("street"), 4*engine.MaxAddressStreet),
 	}
-	err = s.engine.PutAddress(c.Request().Context(), v.Campaign.ID, v.Own, v.Parcel.Grant, v.Parcel.Form)
+	err = s.engine.PutAddress(ctx, v.Campaign.ID, v.Own, v.Parcel.Grant, v.Parcel.Form)
 	if said, ok := errors.AsType[*fault.Error](err); ok && said.Kind == fault.Invalid {
 		v.Parcel.Wrong = said.Fields
 		return s.render(c, http.StatusUnprocessableEntity, "address", v)
 	}
+	return s.addressDone(c, v, err)
+}
+
+// addressDone answers addressPage's form: the reward takes no address any more, or the address is as they wished.
+func (s *server) addressDone(c echo.Context, v view, err error) error {
 	if fault.KindOf(err) == fault.Conflict {
 		v.Parcel.Sendable = false
 		return s.render(c, http.StatusConflict, "address", v)

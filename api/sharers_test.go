@@ -174,7 +174,35 @@ func TestSharersPages(t *testing.T) {
 			t.Fatal("the log holds the address")
 		}
 
+		// Its owner takes it back and writes it again; who pays may erase it at any time.
+		erase := func(b *house, headers ...string) answer {
+			headers = append([]string{"Content-Type", "application/x-www-form-urlencoded", "Sec-Fetch-Site", "same-origin"}, headers...)
+			return b.ask("", "POST", form, "erase=1", headers...)
+		}
+		if got := me.ask("", "GET", form, ""); !strings.Contains(got.Body, "Erase the address") {
+			t.Fatalf("got %s", got.Body)
+		}
+		erase(other).must(http.StatusNotFound)
+		erase(me, "Sec-Fetch-Site", "cross-site").must(http.StatusForbidden)
+		h.ask("finance", "GET", "/v1/grants/parcels.1/address", "").must(http.StatusOK)
+		erase(me).must(http.StatusSeeOther)
+		h.ask("finance", "GET", "/v1/grants/parcels.1/address", "").problem(http.StatusNotFound)
+		if got := me.ask("", "GET", form, ""); strings.Contains(got.Body, "Erase the address") || strings.Contains(got.Body, "文三路") {
+			t.Fatalf("got %s", got.Body)
+		}
+		write(me, form, "138 0013 8000").must(http.StatusSeeOther)
+
 		h.ask("finance", "POST", "/v1/grants/parcels.1/deliver", "").must(http.StatusOK)
+		erase(me).must(http.StatusConflict)
+		for _, role := range []string{"operator", "reviewer", "viewer", "ingest"} {
+			h.ask(role, "DELETE", "/v1/grants/parcels.1/address", "").problem(http.StatusForbidden)
+		}
+		h.ask("owner", "GET", "/v1/grants/parcels.1/address", "").must(http.StatusOK)
+		for _, role := range []string{"owner", "finance"} {
+			h.ask(role, "DELETE", "/v1/grants/parcels.1/address", "").must(http.StatusNoContent)
+		}
+		h.ask("owner", "DELETE", "/v1/grants/nothing.1/address", "").problem(http.StatusNotFound)
+		h.ask("owner", "GET", "/v1/grants/parcels.1/address", "").problem(http.StatusNotFound)
 		if got := write(me, form, "13900139000").must(http.StatusConflict); !contains(got.Body, "takes no address any more") || strings.Contains(got.Body, "<form") {
 			t.Fatalf("got %s", got.Body)
 		}

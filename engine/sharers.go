@@ -415,19 +415,51 @@ func (e *Engine) PutAddress(ctx context.Context, id, text string, grant int64, a
 	}
 	row := addressRow{Campaign: c.no, GrantNo: grant, Person: p.Person, AddressEnc: e.sealer.Seal(string(sealed)), UpdatedAt: e.now()}
 	return database.Transact(ctx, e.DB, func(tx *gorm.DB) error {
-		var g reward.Grant
-		err := tx.Where("campaign = ? AND no = ? AND person = ?", c.no, grant, p.Person).Take(&g).Error
-		if errors.Is(err, gorm.ErrRecordNotFound) || err == nil && !needsAddress(c.definition, g.Reward) {
-			return fault.New(fault.NotFound, "there is no such reward of theirs that is sent by post")
-		}
-		if err != nil {
+		if err := onItsWay(tx, c, p.Person, grant); err != nil {
 			return err
-		}
-		if !takesAddress(g.State) {
-			return fault.New(fault.Conflict, "this reward is %s; its address stays as it is", g.State)
 		}
 		return database.Upsert(tx, []addressRow{row}, []string{"campaign", "grant_no"}, []string{"address_enc", "updated_at"})
 	})
+}
+
+// EraseAddress forgets where a grant goes or went, whatever became of it. Where nothing was kept nothing happens.
+func (e *Engine) EraseAddress(ctx context.Context, grantID string) error {
+	c, number, err := e.grantNumber(ctx, grantID)
+	if err != nil {
+		return err
+	}
+	return e.DB.WithContext(ctx).Where("campaign = ? AND grant_no = ?", c.no, number).Delete(&addressRow{}).Error
+}
+
+// TakeBackAddress forgets where one of a participant's own rewards goes, as they wish, until it is delivered: whoever
+// sent it may have to prove where to. It fails like PutAddress does.
+func (e *Engine) TakeBackAddress(ctx context.Context, id, text string, grant int64) error {
+	c, p, err := e.participant(ctx, id, text)
+	if err != nil {
+		return err
+	}
+	return database.Transact(ctx, e.DB, func(tx *gorm.DB) error {
+		if err := onItsWay(tx, c, p.Person, grant); err != nil {
+			return err
+		}
+		return tx.Where("campaign = ? AND grant_no = ?", c.no, grant).Delete(&addressRow{}).Error
+	})
+}
+
+// onItsWay is nil for a participant's own grant whose address they may change.
+func onItsWay(tx *gorm.DB, c known, person, grant int64) error {
+	var g reward.Grant
+	err := tx.Where("campaign = ? AND no = ? AND person = ?", c.no, grant, person).Take(&g).Error
+	if errors.Is(err, gorm.ErrRecordNotFound) || err == nil && !needsAddress(c.definition, g.Reward) {
+		return fault.New(fault.NotFound, "there is no such reward of theirs that is sent by post")
+	}
+	if err != nil {
+		return err
+	}
+	if !takesAddress(g.State) {
+		return fault.New(fault.Conflict, "this reward is %s; its address stays as it is", g.State)
+	}
+	return nil
 }
 
 func needsAddress(d *campaign.Definition, name string) bool {

@@ -214,6 +214,31 @@ func TestAddresses(t *testing.T) {
 			}
 		})
 
+		t.Run("AnErasedAddressIsGone", func(t *testing.T) {
+			if err := h.TakeBackAddress(h.ctx(), id, a.Code, 1); fault.KindOf(err) != fault.Conflict {
+				t.Errorf("one that was delivered: %v", err)
+			}
+			if err := h.TakeBackAddress(h.ctx(), id, a.Code, 3); fault.KindOf(err) != fault.NotFound {
+				t.Errorf("somebody else's: %v", err)
+			}
+			if err := h.TakeBackAddress(h.ctx(), id, b.Code, 3); err != nil {
+				t.Error(err)
+			}
+			for range 2 {
+				if err := h.EraseAddress(h.ctx(), id+".1"); err != nil {
+					t.Error(err)
+				}
+			}
+			for _, grant := range []string{id + ".x", "nothing.1", ""} {
+				if err := h.EraseAddress(h.ctx(), grant); fault.KindOf(err) != fault.NotFound {
+					t.Errorf("%q: %v", grant, err)
+				}
+			}
+			if left := rows(t, db, "addresses", "grant_no"); len(left) != 0 {
+				t.Errorf("%v", left)
+			}
+		})
+
 		t.Run("WhereNobodyWroteOneThereIsNone", func(t *testing.T) {
 			for _, grant := range []string{id + ".2", id + ".77", id + ".x", "nothing.1", "", "."} {
 				if _, err := h.GrantAddress(h.ctx(), grant); fault.KindOf(err) != fault.NotFound {
