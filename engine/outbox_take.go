@@ -36,14 +36,15 @@ type Owed struct {
 	Kind       notify.Kind
 	Word       string
 	Facts      notify.Facts
-	Attempts   int // this one included
+	Attempts   int    // this one included
+	Language   string // that its channel speaks, for who sends it to say; "" is Chinese
 	CreatedAt  time.Time
 	ExpiresAt  time.Time
 }
 
 // Text is what a message says; "" where the campaign has nothing to say for its word.
 func (o *Owed) Text() string {
-	template := cmp.Or(o.Facts.Text, o.Definition.Messages[o.Word], notify.DefaultText(o.Word))
+	template := cmp.Or(o.Facts.Text, o.Definition.Messages[o.Word], notify.DefaultText(o.Language, o.Word))
 	return notify.Fill(template, o.Values())
 }
 
@@ -53,7 +54,7 @@ func (o *Owed) Values() map[string]string {
 		"nickname": o.Nickname, "code": o.Code, "tier": o.Facts.Tier, "campaign": o.Definition.Name, "coupon": o.Coupon,
 	}
 	if o.Facts.Invitee != 0 {
-		v["invitee"] = cmp.Or(o.Invitee, "好友")
+		v["invitee"] = cmp.Or(o.Invitee, map[string]string{notify.English: "A friend"}[o.Language], "好友")
 	}
 	if t := o.Definition.Task(o.Facts.Task); t != nil {
 		v["task"] = cmp.Or(t.Title, t.Name)
@@ -62,20 +63,20 @@ func (o *Owed) Values() map[string]string {
 	if o.Facts.Remaining > 0 {
 		v["remaining"] = strconv.Itoa(o.Facts.Remaining)
 	}
-	v["rewards"], v["reviewing"] = titles(o.Definition, o.Facts.Rewards), titles(o.Definition, o.Facts.Reviewing)
+	v["rewards"], v["reviewing"] = o.titles(o.Facts.Rewards), o.titles(o.Facts.Reviewing)
 	return v
 }
 
 // titles are what people call rewards.
-func titles(d *campaign.Definition, rewards []string) string {
+func (o *Owed) titles(rewards []string) string {
 	var list []string
 	for _, name := range rewards {
-		if r := d.Reward(name); r != nil {
+		if r := o.Definition.Reward(name); r != nil {
 			name = cmp.Or(r.Title, r.Name)
 		}
 		list = append(list, name)
 	}
-	return strings.Join(list, "、")
+	return strings.Join(list, cmp.Or(map[string]string{notify.English: ", "}[o.Language], "、"))
 }
 
 const (

@@ -12,6 +12,22 @@ import (
 	"kfactor/notify"
 )
 
+// TestDefaultTexts holds that the same words have texts in every language, of the same things but names.
+func TestDefaultTexts(t *testing.T) {
+	t.Parallel()
+	for _, word := range []string{notify.Joined, notify.Welcome, notify.Delivered, notify.Rejected, notify.Credited, notify.Revoked, notify.TierReached} {
+		zh, en := notify.DefaultText(notify.Chinese, word), notify.DefaultText(notify.English, word)
+		if (zh == "") != (en == "") || zh != notify.DefaultText("", word) {
+			t.Errorf("%s: %q and %q", word, zh, en)
+		}
+		for _, figure := range []string{"{{rewards}}", "{{coupon}}"} {
+			if strings.Contains(zh, figure) != strings.Contains(en, figure) {
+				t.Errorf("%s: %q and %q", word, zh, en)
+			}
+		}
+	}
+}
+
 func TestFill(t *testing.T) {
 	t.Parallel()
 	all := map[string]string{
@@ -35,7 +51,9 @@ func TestFill(t *testing.T) {
 		{"a number", "{{invitee}} 为你助力成功,还差 {{remaining}} 人。", "remaining", "阿花 为你助力成功。"},
 		{"a number in the middle", "还差 {{remaining}} 人,加油!", "remaining", "加油!"},
 		{"a number alone", "还差 {{remaining}} 人。", "remaining", ""},
-		{"a code", notify.DefaultText(notify.Delivered), "coupon", "你的奖励「10 元券、马克杯」已发放。"},
+		{"a code", notify.DefaultText(notify.Chinese, notify.Delivered), "coupon", "你的奖励「10 元券、马克杯」已发放。"},
+		{"a code in English", notify.DefaultText(notify.English, notify.Delivered), "coupon", `Your reward "10 元券、马克杯" has been handed out.`},
+		{"a poster in English", notify.DefaultText(notify.English, notify.Joined), "nickname", "Here is your own poster. Share it: each friend who scans it and follows counts for you."},
 		{"what is checked", "恭喜达成「{{tier}}」：{{rewards}}；{{reviewing}}审核中，通过后发放。", "reviewing", "恭喜达成「铜牌」：10 元券、马克杯；通过后发放。"},
 		{"what is checked, in a sentence", "恭喜达成「{{tier}}」。{{reviewing}} 审核中。", "reviewing", "恭喜达成「铜牌」。"},
 		{"a name that nobody knows", "你好 {{who}},再见。", "", "你好,再见。"},

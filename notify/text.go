@@ -14,19 +14,35 @@ const (
 	MaxValue = 200 // of any other value in it
 )
 
-// DefaultText is the text of a word for which a campaign has none; "" where nothing is said then.
-func DefaultText(word string) string {
-	switch word {
-	case Joined:
-		return "{{nickname}}，这是你的专属海报，分享给好友，好友扫码关注即为你助力。"
-	case Welcome:
-		return "{{nickname}}，送你一份新人礼：{{rewards}}。"
-	case Delivered:
-		return "你的奖励「{{rewards}}」已发放，兑换码：{{coupon}}。"
-	case Rejected:
-		return "很抱歉，你的奖励「{{rewards}}」未能通过审核。"
+// The languages that messages have texts in.
+const (
+	Chinese = "zh"
+	English = "en"
+)
+
+var defaultTexts = map[string]map[string]string{
+	Chinese: {
+		Joined:    "{{nickname}}，这是你的专属海报，分享给好友，好友扫码关注即为你助力。",
+		Welcome:   "{{nickname}}，送你一份新人礼：{{rewards}}。",
+		Delivered: "你的奖励「{{rewards}}」已发放，兑换码：{{coupon}}。",
+		Rejected:  "很抱歉，你的奖励「{{rewards}}」未能通过审核。",
+	},
+	English: {
+		Joined:    "Here is your own poster, {{nickname}}. Share it: each friend who scans it and follows counts for you.",
+		Welcome:   "You get a welcome gift: {{rewards}}.",
+		Delivered: "Your reward \"{{rewards}}\" has been handed out, its code is {{coupon}}.",
+		Rejected:  "We are sorry: your reward \"{{rewards}}\" was not approved.",
+	},
+}
+
+// DefaultText is the text of a word for which a campaign has none; "" where nothing is said then. The same words have
+// texts in every language.
+func DefaultText(language, word string) string {
+	texts, ok := defaultTexts[language]
+	if !ok {
+		texts = defaultTexts[Chinese]
 	}
-	return ""
+	return texts[word]
 }
 
 var placeholder = regexp.MustCompile(`\{\{\s*([A-Za-z_]+)\s*\}\}`)

@@ -206,6 +206,7 @@ func (d *desk) deliver(ctx context.Context, o *engine.Owed, to *receiver) engine
 			return settled
 		}
 	}
+	o.Language = d.tongue(ctx).language
 	text := o.Text()
 	if text == "" && o.Kind != notify.Poster {
 		return engine.Settled{State: notify.Unsent, Reason: notify.NothingToSay}

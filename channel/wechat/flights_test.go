@@ -13,6 +13,7 @@ import (
 
 	"gorm.io/gorm"
 
+	"kfactor/channel/wechat/setup"
 	"kfactor/channel/wechat/wire"
 	"kfactor/internal/database/databasetest"
 	"kfactor/internal/settings"
@@ -185,7 +186,7 @@ func TestLateAnswer(t *testing.T) {
 		for range mostLate {
 			c.late <- struct{}{}
 		}
-		if got := d.askInTime(t.Context(), h, time.Now()); !strings.Contains(string(got), wordBusy) {
+		if got := d.askInTime(t.Context(), h, time.Now()); !strings.Contains(string(got), tongues[setup.Chinese].busy) {
 			t.Errorf("%s", got)
 		}
 	})

@@ -56,7 +56,7 @@ func (d *desk) hold(ctx context.Context, p wire.Push, open []byte) (reply []byte
 	if _, err := database.InsertNew(d.accounts.DB.WithContext(ctx), []held{row}, "channel", "push_key"); err != nil {
 		return nil, "", err
 	}
-	return wire.TextReply(p, d.accounts.Now(), wordBusy), pushHeld, nil
+	return wire.TextReply(p, d.accounts.Now(), d.tongue(ctx).busy), pushHeld, nil
 }
 
 // pushKey is by what a push and its repetitions are known.

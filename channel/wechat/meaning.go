@@ -3,6 +3,7 @@ package wechat
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -42,7 +43,7 @@ func (d *desk) mean(ctx context.Context, h *hearing) error {
 	if h.away, err = d.away(ctx); err != nil {
 		return err
 	}
-	h.opens = opening(h.push)
+	h.tongue, h.opens = d.tongue(ctx), opening(h.push)
 	switch p := &h.push; {
 	case p.MsgType != wire.MsgEvent:
 		if said := cmp.Or(p.Content, p.Recognition); said != "" {
@@ -163,13 +164,13 @@ func (d *desk) followed(ctx context.Context, h *hearing, running []engine.Runnin
 		code = ""
 	}
 	h.owePoster(*host, code, false)
-	h.say(caption(*host))
+	h.say(h.caption(*host))
 	return nil
 }
 
 // caption is what goes before a poster.
-func caption(c engine.Running) string {
-	return notify.Fill(cmp.Or(c.Definition.Messages[notify.Joined], notify.DefaultText(notify.Joined)), map[string]string{"campaign": c.Name})
+func (h *hearing) caption(c engine.Running) string {
+	return notify.Fill(cmp.Or(c.Definition.Messages[notify.Joined], notify.DefaultText(h.tongue.language, notify.Joined)), map[string]string{"campaign": c.Name})
 }
 
 // scanned is a scan by somebody who follows already. Who has no poster of the code's campaign gets one where a follow
@@ -179,11 +180,11 @@ func (d *desk) scanned(ctx context.Context, h *hearing, running []engine.Running
 	if err != nil {
 		return err
 	}
+	script, err := d.script.of(ctx, d)
+	if err != nil || id == "" && h.away == nil {
+		return err
+	}
 	if id == "" {
-		script, err := d.script.of(ctx, d)
-		if err != nil || h.away == nil {
-			return err
-		}
 		return d.showWay(ctx, h, script)
 	}
 	h.happen(id, channel, "scan", code, nil)
@@ -196,11 +197,11 @@ func (d *desk) scanned(ctx context.Context, h *hearing, running []engine.Running
 			return err
 		}
 		if mine != "" {
-			h.say(wordTakesPart(c.Name))
+			h.say(fmt.Sprintf(h.tongue.takesPart, c.Name, called(script, setup.Poster), called(script, setup.Progress)))
 			return nil
 		}
 		h.owePoster(c, code, true)
-		h.say(caption(c))
+		h.say(h.caption(c))
 	}
 	return nil
 }
@@ -284,13 +285,13 @@ func (d *desk) wished(h *hearing, c engine.Running, others string) error {
 	switch {
 	case h.open(c):
 		h.owePoster(c, "", false)
-		h.say(caption(c) + others)
+		h.say(h.caption(c) + others)
 	case c.Status == campaign.Paused:
-		h.say(wordPaused(c.Name))
+		h.say(fmt.Sprintf(h.tongue.paused, c.Name))
 	case time.UnixMilli(h.at).Before(c.Definition.Schedule.Starts):
-		h.say(wordEarly(c.Name))
+		h.say(fmt.Sprintf(h.tongue.early, c.Name))
 	default:
-		h.say(wordOver(c.Name))
+		h.say(fmt.Sprintf(h.tongue.over, c.Name))
 	}
 	return nil
 }

@@ -276,6 +276,46 @@ func TestMeaning(t *testing.T) {
 		}
 	})
 
+	t.Run("AnAccountSpeaksEnglishWhereItsFileSaysSo", func(t *testing.T) {
+		t.Parallel()
+		h := open(t, databasetest.SQLite(t), nil, "main")
+		h.write(`channels: {main: {language: en, dialogues: {ask: {start: join us, steps: [{ask: "Your phone?", save: phone, check: phone}], done: {event: bind}}}}}`)
+		h.launch(definition("name: 金秋", "name: Autumn", "title: 邀请好友", "title: friends", "name: 铜牌", "name: Bronze", "title: 积分", "title: Points",
+			`  joined: "{{nickname}},这是你的专属海报。"`+"\n", ""))
+		ann := h.twins["main"].AddFan("Ann")
+		h.follow(ann, "")
+		h.settle()
+		through := poster(t, ann)
+		bob := h.twins["main"].AddFan("Bob")
+		h.follow(bob, through)
+		h.settle()
+		for _, w := range []struct{ said, answer string }{
+			{"Progress!", "Autumn\nfriends: 1\n◻️ Bronze: 1 to go for friends"},
+			{"ranking", "Ranking of Autumn\n1. You 1"},
+			{"why", "Autumn\nFriends who count: 1\nAll your friends count."},
+			{"join us", "Your phone?"},
+			{"nonsense", "Please write a mobile number, with + and the country."},
+			{"cancel", `Cancelled. Send "join us" to begin again.`},
+		} {
+			h.say(ann, w.said)
+			if got := last(t, ann); got != "reply text "+w.answer {
+				t.Errorf("%s: %q", w.said, got)
+			}
+		}
+		h.clock.Advance(time.Minute)
+		h.say(ann, "poster")
+		h.settle()
+		said := seen(t, ann)
+		if !slices.Contains(said, "reply text Here is your own poster. Share it: each friend who scans it and follows counts for you.") || last(t, ann) != "custom image <poster>" {
+			t.Errorf("%q", said)
+		}
+		before := len(seen(t, bob))
+		h.say(bob, "进度") // is no word here
+		if said := seen(t, bob); len(said) != before {
+			t.Errorf("%q", said)
+		}
+	})
+
 	t.Run("AStrangerToTheCampaignIsToldHowToJoin", func(t *testing.T) {
 		t.Parallel()
 		h := open(t, databasetest.SQLite(t), nil, "main")

@@ -61,7 +61,7 @@ func (d *desk) showWay(ctx context.Context, h *hearing, script *setup.Channel) e
 		}
 	}
 	h.way = scene
-	h.say(cmp.Or(script.Moved, wordMoved))
+	h.say(cmp.Or(script.Moved, h.tongue.moved))
 	return nil
 }
 

@@ -8,28 +8,11 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"kfactor/channel/wechat/setup"
 	"kfactor/channel/wechat/wire"
 	"kfactor/engine"
 	"kfactor/event"
-)
-
-// What is said where nobody has written anything else.
-func wordTakesPart(name string) string {
-	return "你已参加「" + name + "」。回复「海报」领取专属海报，回复「进度」查看进度。"
-}
-func wordPaused(name string) string { return "「" + name + "」暂停中，请稍后再来。" }
-func wordEarly(name string) string  { return "「" + name + "」还没有开始，敬请期待。" }
-func wordOver(name string) string   { return "「" + name + "」已经结束，感谢参与。" }
-
-const (
-	wordNothing   = "当前没有进行中的活动。"
-	wordNotJoined = "你还没有参加活动。回复「海报」即可参加。"
-	wordMoved     = "活动已搬到新的公众号，请长按识别二维码关注，进度和奖励都还在。"
-	wordBusy      = "现在人有点多，请稍后再试。"
-	wordNoRanking = "还没有人上榜，快来争第一。"
 )
 
 // answerTime is when an answer that has to be looked up is given up as a reply, after the push came in: the platform
@@ -44,7 +27,7 @@ func (d *desk) askInTime(ctx context.Context, h *hearing, began time.Time) []byt
 	select {
 	case d.channels.late <- struct{}{}:
 	default:
-		return wire.TextReply(h.push, time.UnixMilli(h.at), wordBusy)
+		return wire.TextReply(h.push, time.UnixMilli(h.at), d.tongue(ctx).busy)
 	}
 	answer, gone := make(chan string), make(chan struct{})
 	d.channels.going.Go(func() {
@@ -147,13 +130,13 @@ func (d *desk) askedPoster(ctx context.Context, h *hearing, running []engine.Run
 	for _, open := range [][]engine.Running{mine, theirs} {
 		if len(open) > 0 {
 			n := chosen(a, len(open))
-			return d.wished(h, open[n], wordOthers(script, a.Word, names(open), n))
+			return d.wished(h, open[n], h.tongue.otherCampaigns(script, a.Word, names(open), n))
 		}
 	}
 	if len(order) > 0 {
 		return d.wished(h, order[0], "") // which says why not
 	}
-	h.say(wordNothing)
+	h.say(h.tongue.nothing)
 	return nil
 }
 
@@ -176,10 +159,9 @@ func names(running []engine.Running) []string {
 // mostOthers is how many other campaigns an answer names.
 const mostOthers = 8
 
-// wordOthers says how to ask the same of the other campaigns; "" where there is none, or nobody can write the word.
-func wordOthers(script *setup.Channel, word setup.Word, names []string, but int) string {
-	called := script.Words[word]
-	if len(names) < 2 || len(called) == 0 {
+// otherCampaigns says how to ask the same of the other campaigns; "" where there is none, or nobody can write the word.
+func (t *tongue) otherCampaigns(script *setup.Channel, word setup.Word, names []string, but int) string {
+	if len(names) < 2 || len(script.Words[word]) == 0 {
 		return ""
 	}
 	var b strings.Builder
@@ -189,9 +171,9 @@ func wordOthers(script *setup.Channel, word setup.Word, names []string, but int)
 			continue
 		}
 		told++
-		fmt.Fprintf(&b, "\n「%s」请回复：%s %d", name, called[0], i+1)
+		fmt.Fprintf(&b, "\n"+t.another, name, fmt.Sprint(called(script, word), " ", i+1))
 	}
-	return "\n\n其他活动" + b.String()
+	return "\n\n" + t.others + b.String()
 }
 
 // lookUp is the answer to a built-in word.
@@ -199,7 +181,7 @@ func (d *desk) lookUp(ctx context.Context, h *hearing, running []engine.Running,
 	text, err := d.answerTo(ctx, h, running, script, a)
 	if err != nil {
 		d.channels.Log.Warn("an answer was not found", "channel", d.name, "word", string(a.Word), "err", err)
-		return wordBusy
+		return h.tongue.busy
 	}
 	return text
 }
@@ -207,7 +189,7 @@ func (d *desk) lookUp(ctx context.Context, h *hearing, running []engine.Running,
 // answerTo answers for one of the campaigns that the visitor takes part in, and says how to ask for the others.
 func (d *desk) answerTo(ctx context.Context, h *hearing, running []engine.Running, script *setup.Channel, a setup.Action) (string, error) {
 	if len(running) == 0 {
-		return wordNothing, nil
+		return h.tongue.nothing, nil
 	}
 	parts, err := d.parts(ctx, h, running, script)
 	if err != nil {
@@ -215,7 +197,7 @@ func (d *desk) answerTo(ctx context.Context, h *hearing, running []engine.Runnin
 	}
 	if len(parts) == 0 {
 		if a.Word != setup.Ranking {
-			return wordNotJoined, nil
+			return fmt.Sprintf(h.tongue.notJoined, called(script, setup.Poster)), nil
 		}
 		for _, c := range preferred(running, script) {
 			parts = append(parts, part{Running: c})
@@ -229,66 +211,66 @@ func (d *desk) answerTo(ctx context.Context, h *hearing, running []engine.Runnin
 	var text string
 	switch a.Word {
 	case setup.Progress:
-		text, err = d.progress(ctx, parts[n])
+		text, err = d.progress(ctx, h.tongue, parts[n])
 	case setup.Ranking:
-		text, err = d.ranking(ctx, parts[n])
+		text, err = d.ranking(ctx, h.tongue, parts[n])
 	case setup.Why:
-		text, err = d.why(ctx, parts[n])
+		text, err = d.why(ctx, h.tongue, parts[n])
 	}
-	return text + wordOthers(script, a.Word, names(order), n), err
+	return text + h.tongue.otherCampaigns(script, a.Word, names(order), n), err
 }
 
 // progress tells how far somebody is: what counts, and what each tier still needs.
-func (d *desk) progress(ctx context.Context, p part) (string, error) {
+func (d *desk) progress(ctx context.Context, t *tongue, p part) (string, error) {
 	v, err := d.engine.Participant(ctx, p.ID, p.code, true)
 	if err != nil {
 		return "", err
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "「%s」", p.Name)
-	for _, t := range p.Definition.Tasks {
-		fmt.Fprintf(&b, "\n%s：%d", cmp.Or(t.Title, t.Name), v.Tasks[t.Name].Count)
-		if held := v.Tasks[t.Name].Held; held > 0 {
-			fmt.Fprintf(&b, "(另有 %d 个待确认)", held)
+	fmt.Fprintf(&b, t.title, p.Name)
+	for _, task := range p.Definition.Tasks {
+		fmt.Fprintf(&b, "\n"+t.count, cmp.Or(task.Title, task.Name), v.Tasks[task.Name].Count)
+		if held := v.Tasks[task.Name].Held; held > 0 {
+			fmt.Fprintf(&b, t.held, held)
 		}
 	}
-	for i, t := range p.Definition.Tiers {
+	for i, tier := range p.Definition.Tiers {
 		var lacking []string
-		for _, need := range t.Requires {
+		for _, need := range tier.Requires {
 			if n := need.Count - v.Tasks[need.Task].Count; n > 0 {
 				task := p.Definition.Task(need.Task)
-				lacking = append(lacking, fmt.Sprintf("%s还差 %d", cmp.Or(task.Title, task.Name), n))
+				lacking = append(lacking, fmt.Sprintf(t.lacks, cmp.Or(task.Title, task.Name), n))
 			}
 		}
 		switch {
 		case v.Tiers[i].Reached:
-			fmt.Fprintf(&b, "\n✅ %s", t.Name)
+			fmt.Fprintf(&b, "\n"+t.reached, tier.Name)
 		case len(lacking) > 0:
-			fmt.Fprintf(&b, "\n◻️ %s：%s", t.Name, strings.Join(lacking, "，"))
+			fmt.Fprintf(&b, "\n"+t.needs, tier.Name, strings.Join(lacking, t.comma))
 		default:
-			fmt.Fprintf(&b, "\n◻️ %s", t.Name)
+			fmt.Fprintf(&b, "\n"+t.open, tier.Name)
 		}
 	}
 	return b.String(), nil
 }
 
 // ranking tells who leads, with others' names masked, and the place of whoever asks.
-func (d *desk) ranking(ctx context.Context, p part) (string, error) {
+func (d *desk) ranking(ctx context.Context, t *tongue, p part) (string, error) {
 	const most = 10
 	ranks, err := d.engine.Leaderboard(ctx, p.ID, most, true)
 	if err != nil {
 		return "", err
 	}
 	if len(ranks) == 0 {
-		return wordNoRanking, nil
+		return t.noBoard, nil
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "「%s」排行榜", p.Name)
+	fmt.Fprintf(&b, t.board, p.Name)
 	shown := false
 	for _, r := range ranks {
-		name := maskedName(r.Nickname)
+		name := t.maskedName(r.Nickname)
 		if r.Code == p.code {
-			name, shown = "我", true
+			name, shown = t.me, true
 		}
 		fmt.Fprintf(&b, "\n%d. %s %d", r.Rank, name, r.Count)
 	}
@@ -301,82 +283,73 @@ func (d *desk) ranking(ctx context.Context, p part) (string, error) {
 	}
 	switch {
 	case mine.Beyond:
-		fmt.Fprintf(&b, "\n我：%d 名以后，%d", mine.Rank, mine.Count)
+		fmt.Fprintf(&b, "\n"+t.beyond, mine.Rank, mine.Count)
 	case mine.Rank > 0:
-		fmt.Fprintf(&b, "\n我：第 %d 名，%d", mine.Rank, mine.Count)
+		fmt.Fprintf(&b, "\n"+t.myRank, mine.Rank, mine.Count)
 	default:
-		b.WriteString("\n我：暂未上榜")
+		b.WriteString("\n" + t.unranked)
 	}
 	return b.String(), nil
 }
 
 // why tells which friends count and why others do not, and what a tier waits for.
-func (d *desk) why(ctx context.Context, p part) (string, error) {
+func (d *desk) why(ctx context.Context, t *tongue, p part) (string, error) {
 	const most = 8 // friends
 	friends, err := d.engine.Friends(ctx, p.ID, p.code)
 	if err != nil {
 		return "", err
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "「%s」", p.Name)
+	fmt.Fprintf(&b, t.title, p.Name)
 	counting, told := 0, 0
 	for _, f := range friends.Items {
 		if f.State == engine.FriendCounts {
 			counting++
 		}
 	}
-	fmt.Fprintf(&b, "\n已计入的好友：%d 位", counting)
+	fmt.Fprintf(&b, "\n"+t.counting, counting)
 	for _, f := range friends.Items {
 		if f.State == engine.FriendCounts || told == most {
 			continue
 		}
 		told++
-		fmt.Fprintf(&b, "\n%s：%s", cmp.Or(maskedName(f.Nickname), "好友"), whyFriend(f, p.Definition.Schedule.Location()))
+		fmt.Fprintf(&b, "\n"+t.about, t.maskedName(f.Nickname), t.whyFriend(f, p.Definition.Schedule.Location()))
 	}
 	if friends.Came > 0 {
-		fmt.Fprintf(&b, "\n还有 %d 位扫了码但还没有完成任务。", friends.Came)
+		fmt.Fprintf(&b, "\n"+t.came, friends.Came)
 	}
 	if len(friends.Items) == 0 && friends.Came == 0 {
-		b.WriteString("\n还没有好友扫你的码。")
+		b.WriteString("\n" + t.nobody)
 	}
 	if told == 0 && counting > 0 {
-		b.WriteString("\n没有未计入的好友。")
+		b.WriteString("\n" + t.allCount)
 	}
 	return b.String(), nil
 }
 
 // whyFriend says why a friend does not count, or not yet.
-func whyFriend(f engine.Friend, zone *time.Location) string {
+func (t *tongue) whyFriend(f engine.Friend, zone *time.Location) string {
 	switch f.State {
 	case engine.FriendWaits:
-		return "待确认，预计 " + f.Until.In(zone).Format("01-02 15:04") + " 计入"
+		return fmt.Sprintf(t.waits, f.Until.In(zone).Format("01-02 15:04"))
 	case engine.FriendLeft:
-		return "已取消关注，计数已撤回"
+		return t.left
 	}
 	switch f.Outcome {
 	case event.DuplicateInvitee:
-		return "之前已经助力过，每位好友只计一次"
+		return t.duplicate
 	case event.SelfInvite:
-		return "不能邀请自己"
+		return t.self
 	case event.NotNewUser:
-		return "不是新用户，本活动只计新关注的好友"
+		return t.notNew
 	case event.LimitReached:
-		return "已达到次数上限"
+		return t.limit
 	case event.BlockedOutcome:
-		return "账号异常"
+		return t.blocked
 	case event.CampaignNotLive:
-		return "不在活动时间内"
+		return t.notLive
 	}
-	return "未满足活动条件"
-}
-
-// maskedName is another person's name as strangers may see it: its first character.
-func maskedName(name string) string {
-	if name == "" {
-		return "匿名"
-	}
-	r, _ := utf8.DecodeRuneInString(name)
-	return string(r) + "**"
+	return t.unmet
 }
 
 // masked keeps of an answer what its owner knows it by: the beginning and the end.

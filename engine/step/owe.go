@@ -28,7 +28,7 @@ const web = "web"
 
 // says says whether the campaign has something to say under a word, to anybody.
 func (w *World) says(word string) bool {
-	return w.Definition.Channel != web && (w.Definition.Messages[word] != "" || notify.DefaultText(word) != "")
+	return w.Definition.Channel != web && (w.Definition.Messages[word] != "" || notify.DefaultText(notify.Chinese, word) != "")
 }
 
 // owe notes that somebody is to hear of something. Whoever is blocked hears nothing.

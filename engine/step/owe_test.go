@@ -147,7 +147,7 @@ func (f *field) checkOwed() {
 	owed := map[string]int{} // by position, word and person
 	for _, o := range f.owed {
 		key := fmt.Sprintf("%d %s", o.Person, o.Source)
-		if once[key] || o.Person == 0 || d.Channel == "web" || d.Messages[o.Word] == "" && notify.DefaultText(o.Word) == "" {
+		if once[key] || o.Person == 0 || d.Channel == "web" || d.Messages[o.Word] == "" && notify.DefaultText(notify.Chinese, o.Word) == "" {
 			f.t.Fatalf("owed: %+v", o)
 		}
 		once[key] = true

@@ -8,6 +8,26 @@ import (
 	"testing"
 )
 
+// TestUsuals holds that each language has words for all that another one has.
+func TestUsuals(t *testing.T) {
+	t.Parallel()
+	for language, u := range usuals {
+		for _, key := range wordKeys {
+			if len(UsualWords(language, Word(key))) == 0 {
+				t.Errorf("%s calls %s nothing", language, key)
+			}
+		}
+		for _, check := range []Check{CheckText, CheckPhone, CheckNumber} {
+			if u.wrong[check] == "" {
+				t.Errorf("%s says nothing to a wrong %s", language, check)
+			}
+		}
+		if len(u.cancel) == 0 || u.cancelled == "" || u.failed == "" || u.done == "" || strings.Count(u.again, "%s") != 1 {
+			t.Errorf("%s: %+v", language, u)
+		}
+	}
+}
+
 // The schema and the parser must know the same keys. This one test looks inside the package, at the parser's lists.
 func TestSchemaKeys(t *testing.T) {
 	t.Parallel()

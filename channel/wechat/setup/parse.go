@@ -41,7 +41,7 @@ const (
 // The keys of each mapping, in the order they are best written. The JSON Schema lists the same ones.
 var (
 	fileKeys     = []string{"channels"}
-	channelKeys  = []string{"campaign", "menu", "welcome", "moved", "words", "replies", "otherwise", "dialogues", "notices"}
+	channelKeys  = []string{"language", "campaign", "menu", "welcome", "moved", "words", "replies", "otherwise", "dialogues", "notices"}
 	wordKeys     = []string{string(Poster), string(Progress), string(Ranking), string(Why)}
 	replyKeys    = []string{"exact", "prefix", "pattern", "click", "text", "service"}
 	otherKeys    = []string{"text", "service"}
@@ -57,14 +57,6 @@ var (
 	keyedButtons = []string{"click", "scancode_push", "scancode_waitmsg", "pic_sysphoto", "pic_photo_or_album", "pic_weixin", "location_select"}
 	buttonKeys   = slices.Concat([]string{"name", "click", "view", "miniprogram", "buttons"}, keyedButtons[1:], []string{"media_id", "article_id", "article_view_limited"})
 )
-
-// What every channel answers to unless it says otherwise.
-var defaultWords = map[Word][]string{
-	Poster:   {"海报", "我的海报", "生成海报"},
-	Progress: {"进度", "我的进度", "查进度"},
-	Ranking:  {"排行", "排行榜", "排名"},
-	Why:      {"为什么", "没到账", "为什么没到账"},
-}
 
 var (
 	channelForm = document.NewForm(`^[a-z0-9][a-z0-9-]{0,31}$`, "1 to 32 of a-z, 0-9 and -, not beginning with -")
@@ -150,6 +142,7 @@ type reader struct {
 	publicURL string
 
 	// Of the channel that is being read.
+	usual   *usual
 	statics map[string]string // what stands for the same in every text
 	heard   map[string]string // normal form of what stands for itself → where it was said first
 	pressed map[string]string // key → where
@@ -167,6 +160,10 @@ type click struct {
 func (r *reader) channel(e *document.Entry) *Channel {
 	o := r.Object(e.Value, channelKeys)
 	c := &Channel{Name: e.Name, exact: map[string]Action{}, clicks: map[string]Action{}}
+	c.Language = Language(r.Choice(o.Get("language"), string(Chinese), string(English)))
+	if r.usual = usuals[c.Language]; r.usual == nil { // told already
+		r.usual = usuals[Chinese]
+	}
 	r.statics = map[string]string{"channel": e.Name, "public_url": r.publicURL}
 	r.heard, r.pressed, r.clicks = map[string]string{}, map[string]string{}, nil
 	if c.Campaign = r.Word(o.Get("campaign"), document.Slug); c.Campaign != "" {
@@ -293,7 +290,7 @@ func (r *reader) defaults(c *Channel) {
 		if _, named := c.Words[Word(key)]; named {
 			continue
 		}
-		for _, said := range defaultWords[Word(key)] {
+		for _, said := range r.usual.words[Word(key)] {
 			if _, taken := c.exact[Normal(said)]; !taken {
 				c.Words[Word(key)] = append(c.Words[Word(key)], said)
 				c.exact[Normal(said)] = Action{Word: Word(key)}
@@ -467,22 +464,22 @@ func (r *reader) dialogue(c *Channel, e *document.Entry) {
 		}
 	}
 	if cancel == nil {
-		d.Cancel = []string{"取消", "退出"}
+		d.Cancel = r.usual.cancel
 	}
 	saved := r.steps(&d, o)
 	again := ""
 	if len(starts) > 0 {
-		again = fmt.Sprintf("发送“%s”可以重新开始。", starts[0])
+		again = fmt.Sprintf(r.usual.again, starts[0])
 	}
-	d.Cancelled = r.saysOr(o.Get("cancelled"), nil, "已取消。"+again)
-	d.Failed = r.saysOr(o.Get("failed"), nil, "多次输入不正确，已取消。"+again)
+	d.Cancelled = r.saysOr(o.Get("cancelled"), nil, r.usual.cancelled+again)
+	d.Failed = r.saysOr(o.Get("failed"), nil, r.usual.failed+again)
 
 	done := r.Object(o.Need("done", "write what it leads to, like `done: {event: bind, text: 绑定成功}`"), doneKeys)
 	event := done.Need("event", "write the event that it leads to, like `event: bind`")
 	if d.Event = r.Word(event, document.Word); slices.Contains(platformEvents, d.Event) {
 		r.Bad(event, "write another event, like bind or checkin", "only the platform tells of %s", d.Event)
 	}
-	d.Text = r.saysOr(done.Get("text"), saved, "完成，谢谢！")
+	d.Text = r.saysOr(done.Get("text"), saved, r.usual.done)
 	c.Dialogues = append(c.Dialogues, d)
 }
 
@@ -503,9 +500,7 @@ func (r *reader) steps(d *Dialogue, o *document.Object) (saved []string) {
 			min:      r.bound(so.Get("min")),
 			max:      r.bound(so.Get("max")),
 		}
-		s.Wrong = r.saysOr(so.Get("wrong"), saved, map[Check]string{
-			CheckText: "这个回答不符合要求，请重新输入。", CheckPhone: "请输入正确的手机号码。", CheckNumber: "请输入正确的数字。",
-		}[s.Check])
+		s.Wrong = r.saysOr(so.Get("wrong"), saved, r.usual.wrong[s.Check])
 		r.fits(s, so)
 		_, static := r.statics[s.Save]
 		if slices.Contains(saved, s.Save) || static {

@@ -11,6 +11,7 @@ import (
 // Channel is what one channel says by itself.
 type Channel struct {
 	Name      string
+	Language  Language
 	Campaign  string   // what {{campaign}} stands for; "" when no text names it
 	HasMenu   bool     // false: the file leaves the menu on the platform alone
 	Menu      []Button // up to 3; empty with HasMenu: no menu
