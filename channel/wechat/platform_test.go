@@ -617,7 +617,7 @@ func TestBudgets(t *testing.T) {
 			if _, err := made(codes[1]); err != nil || used() != 2 || h.status()[0].Permanent != 2 {
 				t.Errorf("%d of the budget are used: %v", used(), err)
 			}
-			h.clock.Advance(90 * 24 * time.Hour)
+			h.clock.Advance(60 * 24 * time.Hour)
 			bob := h.twins["main"].AddFan("波")
 			h.follow(bob, link)
 			h.settle()
