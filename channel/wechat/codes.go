@@ -173,7 +173,7 @@ func (a *Accounts) PermanentLink(ctx context.Context, channel, text string) (str
 	if spent, ok := errors.AsType[*spentError](err); ok && spent.api == apiForever && !spent.paused {
 		return "", fault.New(fault.Conflict, "account %s has no permanent code left: %d of its %d are used, and the rest is kept for codes made elsewhere; "+
 			"let the campaign's posters lead to the page behind the code (`qr: link`), which works for ever too",
-			s.name, edge(s.quotas[apiForever].most(), rankPoster), s.quotas[apiForever].most())
+			s.name, edge(dailyLimits[apiForever], rankPoster), dailyLimits[apiForever])
 	}
 	made, _ := answer.(code)
 	return made.URL, err

@@ -61,7 +61,7 @@ func (c *Channels) Deliver(ctx context.Context, channel string) (more bool, err 
 	if err != nil || len(owed) == 0 {
 		return false, err
 	}
-	held, release := d.hold(ctx, owed, began)
+	held, release := d.lease(ctx, owed, began)
 	defer release()
 	fans, err := d.fansOf(ctx, channel, owed)
 	if err != nil {

@@ -14,8 +14,8 @@ import (
 	"kfactor/channel/wechat/twin"
 	"kfactor/engine"
 	"kfactor/internal/database/databasetest"
-	"kfactor/notify"
 	"kfactor/internal/fault"
+	"kfactor/notify"
 )
 
 const (
@@ -317,7 +317,7 @@ func TestPlatform(t *testing.T) {
 		h.launch(definition())
 		main := h.twins["main"]
 		ann := main.AddFan("安")
-		h.follow(ann, "") // whose window is open for a minute
+		h.follow(ann, "")                                                                     // whose window is open for a minute
 		if err := main.Inject(twin.Fault{Path: sending, Code: 40001, Times: 2}); err != nil { // also with a new token
 			t.Fatal(err)
 		}

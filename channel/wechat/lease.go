@@ -14,9 +14,9 @@ import (
 // processes may differ by what is left of it after a renewal.
 const deliverLease = 15 * time.Second
 
-// hold keeps the messages of one delivery ours for as long as they are worked on, by renewing their lease, and stops the
+// leased keeps the messages of one delivery ours for as long as they are worked on, by renewing their lease, and stops the
 // sending of those that are ours no longer.
-type hold struct {
+type leased struct {
 	desk  *desk
 	taker string
 	lease time.Duration
@@ -26,9 +26,9 @@ type hold struct {
 	until time.Time                    // when the lease ends
 }
 
-// hold begins to keep what was taken, by a lease that began at a moment or later, until release is called.
-func (d *desk) hold(ctx context.Context, owed []engine.Owed, taken time.Time) (h *hold, release func()) {
-	h = &hold{desk: d, taker: owed[0].Taker, lease: d.channels.lease, ours: map[int64]context.CancelFunc{}, until: taken.Add(d.channels.lease)}
+// lease begins to keep what was taken, by a lease that began at a moment or later, until release is called.
+func (d *desk) lease(ctx context.Context, owed []engine.Owed, taken time.Time) (h *leased, release func()) {
+	h = &leased{desk: d, taker: owed[0].Taker, lease: d.channels.lease, ours: map[int64]context.CancelFunc{}, until: taken.Add(d.channels.lease)}
 	for i := range owed {
 		h.ours[owed[i].No] = nil
 	}
@@ -52,7 +52,7 @@ func (d *desk) hold(ctx context.Context, owed []engine.Owed, taken time.Time) (h
 
 // renew renews the lease of what is not settled, and lets go of what somebody else has. While the database does not
 // answer it is ours until the lease ends, and then nobody's.
-func (h *hold) renew(ctx context.Context) {
+func (h *leased) renew(ctx context.Context) {
 	h.mu.Lock()
 	numbers := make([]int64, 0, len(h.ours))
 	for no := range h.ours {
@@ -82,7 +82,7 @@ func (h *hold) renew(ctx context.Context) {
 
 // begin gives what a message is to be sent under: it ends when the message is no longer ours. It is false when that is
 // so already.
-func (h *hold) begin(ctx context.Context, no int64) (context.Context, bool) {
+func (h *leased) begin(ctx context.Context, no int64) (context.Context, bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if _, ours := h.ours[no]; !ours || !time.Now().Before(h.until) {
@@ -93,7 +93,7 @@ func (h *hold) begin(ctx context.Context, no int64) (context.Context, bool) {
 }
 
 // has says whether a message that was begun is still ours.
-func (h *hold) has(no int64) bool {
+func (h *leased) has(no int64) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	_, ours := h.ours[no]
@@ -101,13 +101,13 @@ func (h *hold) has(no int64) bool {
 }
 
 // end lets go of a message that was settled.
-func (h *hold) end(no int64) {
+func (h *leased) end(no int64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.drop(no)
 }
 
-func (h *hold) drop(no int64) {
+func (h *leased) drop(no int64) {
 	if stop := h.ours[no]; stop != nil {
 		stop()
 	}
