@@ -2,8 +2,10 @@ package wechat_test
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -192,13 +194,18 @@ func TestMembers(t *testing.T) {
 			}
 		}
 		h.users("main", names[0]) // reads which channels were moved
-		queries := 0
-		if err := h.db.Callback().Query().After("gorm:query").Register("count", func(*gorm.DB) { queries++ }); err != nil {
+		var queries atomic.Int64
+		if err := h.db.Callback().Query().After("gorm:query").Register("count", func(*gorm.DB) { queries.Add(1) }); err != nil {
 			t.Fatal(err)
 		}
-		h.users("main", names...)
-		if queries > 6 {
-			t.Errorf("%d queries", queries)
+		least := int64(math.MaxInt64)
+		for range 3 { // what goes on in the background may fall into one
+			queries.Store(0)
+			h.users("main", names...)
+			least = min(least, queries.Load())
+		}
+		if least > 6 {
+			t.Errorf("%d queries", least)
 		}
 	})
 }

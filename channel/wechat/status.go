@@ -179,6 +179,9 @@ func (s *station) tellQuotas(ctx context.Context, now time.Time) ([]QuotaStatus,
 		}
 		for _, u := range used {
 			if u.API == one.API && u.Day == one.Day {
+				if a == apiForever { // what is set aside, one at a time, is made
+					one.Used = u.Used
+				}
 				one.SetAside = max(u.Used-one.Used, 0)
 				if until := time.UnixMilli(u.BlockedUntil); until.After(now) {
 					one.PausedUntil = moment(until)
