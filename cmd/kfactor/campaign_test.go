@@ -30,7 +30,7 @@ func TestValidate(t *testing.T) {
 		t.Parallel()
 		w := newWorld(t, "KFACTOR_NONSENSE=1") // settings are not asked
 		said := w.must("campaign", "validate", springFile, "../../examples/full.yaml", "../../examples/wechat.yaml", "demo/campaign.yaml")
-		if strings.Count(said, " is right\n") != 3 {
+		if strings.Count(said, " is right\n") != 4 {
 			t.Errorf("said %q", said)
 		}
 		if strings.Count(said, "not beside") != 1 || !strings.Contains(said, "full.yaml: not beside the file yet: autumn-b.jpg, autumn.jpg,") {

@@ -268,7 +268,7 @@ func TestChannelStatus(t *testing.T) {
 		if again := a.channel("code", code, "--permanent"); again.stdout != first.stdout {
 			t.Errorf("the same again is %s%s", again.stdout, again.stderr)
 		}
-		if r := a.channel("status"); !strings.Contains(r.stdout, "1 code made, 1 of them permanent") || !regexp.MustCompile(`permanent codes +1 +89999 +100000`).MatchString(r.stdout) {
+		if r := a.channel("status"); !strings.Contains(r.stdout, "1 code made, 1 of them permanent") || !regexp.MustCompile(`permanent codes +1 +0 +89999 +100000`).MatchString(r.stdout) {
 			t.Errorf("the status says\n%s", r.stdout)
 		}
 		for args, want := range map[string]string{"7K2M9QX4TB": "nobody has this code", "nonsense!": "is not a code", code + " -o x.gif": "ends in neither .png nor .svg"} {
