@@ -134,7 +134,7 @@ type hearing struct {
 	alter  []func(f *fan) error             // what becomes of the fan
 	opens  *trigger                         // nil: nothing
 	tongue *tongue                          // how the account speaks
-	away   *away                            // where the account's channel was moved to; nil: nowhere
+	away   away                             // where the account's channel was moved to
 	way    string                           // the scene of a code of that account's, whose picture is sent; "": none
 	leaves map[string]string                // campaigns that are to forget a user's looks, with the user
 }

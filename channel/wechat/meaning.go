@@ -154,7 +154,7 @@ func (d *desk) followed(ctx context.Context, h *hearing, running []engine.Runnin
 		if err != nil {
 			return err
 		}
-		if h.away != nil {
+		if h.away.any() {
 			return d.showWay(ctx, h, script)
 		}
 		h.say(script.Welcome)
@@ -181,7 +181,7 @@ func (d *desk) scanned(ctx context.Context, h *hearing, running []engine.Running
 		return err
 	}
 	script, err := d.script.of(ctx, d)
-	if err != nil || id == "" && h.away == nil {
+	if err != nil || id == "" && !h.away.any() {
 		return err
 	}
 	if id == "" {
@@ -221,7 +221,7 @@ func (d *desk) clicked(ctx context.Context, h *hearing, running []engine.Running
 	}
 	action, ok := script.Clicked(key)
 	switch {
-	case h.away.asks("", key), !ok && h.away != nil:
+	case h.away.asks("", key), !ok && h.away.any():
 		return d.showWay(ctx, h, script)
 	case ok:
 		return d.act(ctx, h, running, script, action)
@@ -260,7 +260,7 @@ func (d *desk) said(ctx context.Context, h *hearing, running []engine.Running, t
 	if script.Otherwise != nil {
 		return d.act(ctx, h, running, script, setup.Action{Reply: script.Otherwise})
 	}
-	if h.away != nil {
+	if h.away.any() {
 		return d.showWay(ctx, h, script)
 	}
 	return nil
@@ -305,7 +305,7 @@ func (d *desk) act(ctx context.Context, h *hearing, running []engine.Running, sc
 		h.say(a.Reply.Text)
 	case a.Dialogue != "":
 		d.turned(h, running, script.Begin(a.Dialogue, time.UnixMilli(h.at)))
-	case h.away != nil && len(running) == 0:
+	case h.away.any() && len(running) == 0:
 		return d.showWay(ctx, h, script)
 	case a.Word == setup.Poster:
 		return d.askedPoster(ctx, h, running, script, a)

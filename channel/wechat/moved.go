@@ -20,25 +20,25 @@ type away struct {
 	campaigns []engine.Running
 }
 
-// away is where the account's channel was moved to; nil where it was not, or nothing runs on it.
-func (d *desk) away(ctx context.Context) (*away, error) {
+// away is where the account's channel was moved to; none where it was not, or nothing runs on it.
+func (d *desk) away(ctx context.Context) (away, error) {
 	to, err := d.accounts.serving(ctx, d.name)
 	if fault.KindOf(err) == fault.NotFound || err == nil && to.name == d.name {
-		return nil, nil
+		return away{}, nil
 	}
 	if err != nil {
-		return nil, err
+		return away{}, err
 	}
 	campaigns, err := d.engine.CampaignsOn(ctx, d.name)
-	if err != nil || len(campaigns) == 0 {
-		return nil, err
-	}
-	return &away{to, campaigns}, nil
+	return away{to, campaigns}, err
 }
+
+// any says whether there is another place to go to.
+func (w *away) any() bool { return len(w.campaigns) > 0 }
 
 // asks says whether a text or the key of a button asks for one of the campaigns that went.
 func (w *away) asks(normal, key string) bool {
-	return w != nil && slices.ContainsFunc(w.campaigns, func(c engine.Running) bool {
+	return slices.ContainsFunc(w.campaigns, func(c engine.Running) bool {
 		return key != "" && c.Definition.Join.MenuKey == key ||
 			normal != "" && slices.ContainsFunc(c.Definition.Join.Keywords, func(k string) bool { return setup.Normal(k) == normal })
 	})
@@ -67,7 +67,7 @@ func (d *desk) showWay(ctx context.Context, h *hearing, script *setup.Channel) e
 
 // sendWay sends the picture of a code that leads to where the campaigns are. Who asked can ask again, so it is tried once.
 func (d *desk) sendWay(ctx context.Context, h *hearing) {
-	if h.way == "" || h.away == nil {
+	if h.way == "" {
 		return
 	}
 	select {

@@ -319,17 +319,19 @@ func (a *app) channelCodeCommand() *cobra.Command {
 			if channel == engine.WebChannel {
 				return fault.New(fault.Conflict, "campaign %s is on the web, where codes are links and never run out", campaign)
 			}
-			link, lasts := "", "for ever"
+			var link string
+			var until time.Time
 			if permanent {
 				link, err = h.channels.PermanentLink(ctx, channel, known)
 			} else {
-				var until time.Time
-				if link, until, err = h.channels.Channel(channel).CodeLink(ctx, known); !until.IsZero() {
-					lasts = "until " + at(until, china)
-				}
+				link, until, err = h.channels.Channel(channel).CodeLink(ctx, known)
 			}
 			if err != nil {
 				return err
+			}
+			lasts := "for ever"
+			if !until.IsZero() {
+				lasts = "until " + at(until, china)
 			}
 			fmt.Fprintf(a.stdout, "%s  %s\n", link, lasts)
 			if out == "" {
