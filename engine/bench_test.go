@@ -31,9 +31,9 @@ import (
 //
 //	make bench
 const (
-	benchFriends  = 20_000
+	benchFriends  = 60_000
 	benchInviters = 1_000
-	benchEmpty    = 24_000 // tasks that do nothing: as many as there are events
+	benchEmpty    = 72_000 // tasks that do nothing: as many as there are events
 	benchNaive    = 6_000
 	benchRounds   = 3
 )
@@ -45,12 +45,12 @@ const full = `tiers:
   - {name: gold, requires: {invite: 15, bind: 1, order: 1}, rewards: [mug, points]}
 welcome: {rewards: [newbie]}
 rewards:
-  newbie: {kind: coupon, title: Newbie, unit_cost: "5.00", stock: 10000}
-  coupon: {kind: coupon, title: Coupon, unit_cost: "10.00", stock: 5000}
-  cash: {kind: cash, title: Cash, amount: "2.00", unit_cost: "2.00", stock: 1000, review: true}
-  mug: {kind: physical, title: Mug, unit_cost: "35.00", stock: 200, review: true, needs_address: true}
-  points: {kind: points, title: Points, points: 500, unit_cost: "0.50", stock: 100000}
-budget: {currency: CNY, limit: "80000.00", on_exhausted: waitlist}
+  newbie: {kind: coupon, title: Newbie, unit_cost: "5.00", stock: 30000}
+  coupon: {kind: coupon, title: Coupon, unit_cost: "10.00", stock: 15000}
+  cash: {kind: cash, title: Cash, amount: "2.00", unit_cost: "2.00", stock: 3000, review: true}
+  mug: {kind: physical, title: Mug, unit_cost: "35.00", stock: 600, review: true, needs_address: true}
+  points: {kind: points, title: Points, points: 500, unit_cost: "0.50", stock: 300000}
+budget: {currency: CNY, limit: "240000.00", on_exhausted: waitlist}
 limits: {participants: 200000, invites_per_inviter_per_hour: 3000}
 funnel: [expose, scan, subscribe, bind, purchase]
 `
