@@ -73,6 +73,7 @@ const (
 	growthJoining = 10     // of so many friends one joins
 	growthReads   = 300    // calls of each report
 	growthSample  = 50_000 // events of which the costs are compared
+	growthSlices  = 5
 )
 
 // growing is a campaign on its way.
@@ -168,6 +169,13 @@ type cost struct {
 	time, server, store float64 // microseconds: by the clock, of processors here, of processors at the database
 }
 
+// add makes c the mean of as many slices, one more.
+func (c *cost) add(slice cost) {
+	c.time += slice.time / growthSlices
+	c.server += slice.server / growthSlices
+	c.store += slice.store / growthSlices
+}
+
 func (c cost) cpu() float64  { return c.server + c.store }
 func (c cost) rate() float64 { return 1e6 / c.time }
 
@@ -233,18 +241,24 @@ func (g *growing) feed(from, to int) cost {
 }
 
 // stretch grows the campaign from one size to the next. The last part of it is held against the same part of a fresh
-// campaign beside it, since the machine's speed is not the same from one minute to the next.
+// campaign, the two in slices that take turns: the machine's speed is not the same from one moment to the next.
 func (g *growing) stretch(out *tabwriter.Writer, from, to int) {
 	sample := max(from, to-growthSample)
 	if sample > from {
 		g.feed(from, sample)
 	}
-	here := g.feed(sample, to)
+	var here, fresh cost
 	beside := "\t\t\t\t"
-	if from > 0 {
+	if from == 0 {
+		here = g.feed(sample, to)
+	} else {
 		other := g.launch("fresh-" + strconv.Itoa(to))
 		other.feed(0, growthMarks[0])
-		fresh := other.feed(growthMarks[0], growthMarks[0]+growthSample)
+		const slice = growthSample / growthSlices
+		for n := range growthSlices {
+			fresh.add(other.feed(growthMarks[0]+n*slice, growthMarks[0]+(n+1)*slice))
+			here.add(g.feed(sample+n*(to-sample)/growthSlices, sample+(n+1)*(to-sample)/growthSlices))
+		}
 		beside = fmt.Sprintf("%.0f\t%.0f\t%.0f\tx%.2f\tx%.2f", fresh.rate(), fresh.cpu(), fresh.store, here.cpu()/fresh.cpu(), here.time/fresh.time)
 		g.b.ReportMetric(here.rate(), "events/s")
 		g.b.ReportMetric(here.cpu()/fresh.cpu(), "x-fresh")
