@@ -46,8 +46,8 @@ type Accounts struct {
 	sealer   *seal.Sealer
 	stations map[string]*station
 
-	mu    sync.Mutex        // also held while moves are read, so that it happens once
-	moves map[string]string // of all channels that were ever moved; one that was moved back is served by itself
+	mu    sync.Mutex // also held while moves are read, so that it happens once
+	moves moves      // of all channels that were ever moved; one that was moved back is served by itself
 	read  time.Time
 }
 
@@ -172,11 +172,15 @@ type move struct {
 
 func (move) TableName() string { return "channel_moves" }
 
-// movesFresh is for how long it is remembered which channels were moved.
-const movesFresh = 2 * time.Second
+// movesFresh is for how long it is remembered which channels were moved. A move takes as long, so that all servers know
+// of it when it is told to be done.
+const movesFresh = 200 * time.Millisecond
 
-// moved says which account serves which channel, for those that were moved, be it back to themselves.
-func (a *Accounts) moved(ctx context.Context) (map[string]string, error) {
+// moves says which account serves which channel, for those that were moved, be it back to themselves.
+type moves map[string]string
+
+// moved says which channels were moved. Whoever asks more than once for one thing keeps the answer: the next may differ.
+func (a *Accounts) moved(ctx context.Context) (moves, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.moves != nil && time.Since(a.read) < movesFresh {
@@ -189,12 +193,12 @@ func (a *Accounts) moved(ctx context.Context) (map[string]string, error) {
 		}
 		return nil, err
 	}
-	moves := make(map[string]string, len(rows))
+	m := make(moves, len(rows))
 	for _, r := range rows {
-		moves[r.Channel] = r.Account
+		m[r.Channel] = r.Account
 	}
-	a.moves, a.read = moves, time.Now()
-	return moves, nil
+	a.moves, a.read = m, time.Now()
+	return m, nil
 }
 
 // forgetMoves has it read again which channels were moved.
@@ -227,36 +231,23 @@ func (a *Accounts) account(name string) (*station, error) {
 }
 
 // served are the channels that an account serves: its own unless that was moved, and those moved to it.
-func (a *Accounts) served(ctx context.Context, account string) ([]string, error) {
-	moves, err := a.moved(ctx)
-	if err != nil {
-		return nil, err
+func (m moves) served(account string) []string {
+	channels := m.movedTo(account)
+	if m[account] == "" {
+		channels = append([]string{account}, channels...)
 	}
-	var channels []string
-	if moves[account] == "" {
-		channels = append(channels, account)
-	}
-	for _, channel := range slices.Sorted(maps.Keys(moves)) {
-		if moves[channel] == account {
-			channels = append(channels, channel)
-		}
-	}
-	return channels, nil
+	return channels
 }
 
 // movedTo are the channels among those that an account serves which have had another account before, be it in between.
-func (a *Accounts) movedTo(ctx context.Context, account string) ([]string, error) {
-	moves, err := a.moved(ctx)
-	if err != nil {
-		return nil, err
-	}
+func (m moves) movedTo(account string) []string {
 	var channels []string
-	for _, channel := range slices.Sorted(maps.Keys(moves)) {
-		if moves[channel] == account {
+	for _, channel := range slices.Sorted(maps.Keys(m)) {
+		if m[channel] == account {
 			channels = append(channels, channel)
 		}
 	}
-	return channels, nil
+	return channels
 }
 
 // wasMoved says whether a channel has had several accounts.

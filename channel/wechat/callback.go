@@ -68,6 +68,7 @@ func (d *desk) refused(w http.ResponseWriter, status int, why refusal, err error
 	d.health.refusePush(string(why))
 	d.channels.Metrics.ChannelPush(d.name, "refused_"+string(why))
 	d.channels.Log.Info("a callback was refused", "channel", d.name, "why", string(why), "err", err)
+	w.Header().Set("Connection", "close") // or the server would wait for the body before it answers
 	refuse(w, status)
 }
 
@@ -122,7 +123,6 @@ func (d *desk) listen(w http.ResponseWriter, r *http.Request) {
 	}
 	body, err := d.body(w, r)
 	if err != nil {
-		w.Header().Set("Connection", "close") // the rest is not going to be read
 		var large *http.MaxBytesError
 		switch {
 		case errors.Is(err, errReading):

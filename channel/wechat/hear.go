@@ -39,18 +39,22 @@ func (d *desk) hear(ctx context.Context, p wire.Push) (reply []byte, result stri
 		return nil, "", fault.Wrap(fault.Unavailable, err, "what this fan did before is still being worked on")
 	}
 	defer leave()
-	reply, result, err = d.hearAgain(ctx, p, open, began, comes)
+	moved, err := d.accounts.moved(ctx)
+	if err != nil {
+		return nil, "", err
+	}
+	reply, result, err = d.hearAgain(ctx, p, open, moved, began, comes)
 	if errors.Is(err, errUnknown) {
-		return d.hold(ctx, p, open)
+		return d.hold(ctx, p, open, moved)
 	}
 	return reply, result, err
 }
 
 // hearAgain works on a push until the fan's row stands still meanwhile.
-func (d *desk) hearAgain(ctx context.Context, p wire.Push, open []byte, began time.Time, how patience) (reply []byte, result string, err error) {
+func (d *desk) hearAgain(ctx context.Context, p wire.Push, open []byte, moved moves, began time.Time, how patience) (reply []byte, result string, err error) {
 	const tries = 5
 	for range tries {
-		reply, result, err = d.hearOnce(ctx, p, open, began, how)
+		reply, result, err = d.hearOnce(ctx, p, open, moved, began, how)
 		if !errors.Is(err, errStale) {
 			break
 		}
@@ -121,6 +125,7 @@ func (v *visitor) known() bool { return v.fan.FirstFollowedAt > 0 || v.kin.follo
 
 // hearing is a push being worked on.
 type hearing struct {
+	moves   moves // as they were when the push came
 	push    wire.Push
 	key     []byte // of the push
 	at      int64  // when it happened, UTC milliseconds
@@ -139,14 +144,14 @@ type hearing struct {
 	leaves map[string]string                // campaigns that are to forget a user's looks, with the user
 }
 
-func (d *desk) hearOnce(ctx context.Context, p wire.Push, open []byte, began time.Time, how patience) ([]byte, string, error) {
+func (d *desk) hearOnce(ctx context.Context, p wire.Push, open []byte, moved moves, began time.Time, how patience) ([]byte, string, error) {
 	r := reading{openKey: open, pushKey: d.pushKey(p)}
 	if err := d.reads.do(ctx, &r); err != nil {
 		return nil, "", err
 	}
 	if r.before != nil {
 		// The first time may have ended between writing this down and telling who waits for it.
-		h := &hearing{push: p, opens: opening(p), visitor: d.visitor(p.From, &r)}
+		h := &hearing{push: p, moves: moved, opens: opening(p), visitor: d.visitor(p.From, &r)}
 		if r.fan != nil && h.opens != nil {
 			if err := d.acquaint(ctx, h, waitsNoMore); err != nil {
 				return nil, "", err
@@ -156,7 +161,7 @@ func (d *desk) hearOnce(ctx context.Context, p wire.Push, open []byte, began tim
 		reply, err := d.accounts.sealer.Open(r.before.Reply)
 		return []byte(reply), pushRepeated, err
 	}
-	h := &hearing{push: p, key: r.pushKey, at: d.happened(p), visitor: d.visitor(p.From, &r)}
+	h := &hearing{push: p, moves: moved, key: r.pushKey, at: d.happened(p), visitor: d.visitor(p.From, &r)}
 	if err := d.acquaint(ctx, h, how); err != nil {
 		return nil, "", err
 	}
@@ -257,7 +262,8 @@ func (h *hearing) apply(a *Accounts) func(f *fan) error {
 		if h.at >= f.LeftAt {
 			if !f.Follows {
 				f.Follows, f.FollowedAt = true, h.at
-				if f.FirstFollowedAt == 0 {
+				// Who comes to an account whose campaigns have gone is told where, and is new when they come there.
+				if f.FirstFollowedAt == 0 && !h.away.any() {
 					f.FirstFollowedAt = h.at
 				}
 				if bytes.Equal(f.UnionKey, nowhere) {
@@ -303,12 +309,7 @@ func (d *desk) tellOpened(ctx context.Context, h *hearing) {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), hearTimeout) // also when the platform has gone
 	defer cancel()
-	channels, err := d.accounts.served(ctx, d.name)
-	if err != nil {
-		d.channels.Log.Error("waiting messages", "channel", d.name, "err", err)
-		return
-	}
-	for _, channel := range channels {
+	for _, channel := range h.moves.served(d.name) {
 		if err := d.engine.WindowOpened(ctx, channel, h.visitor.user(channel)); err != nil {
 			d.channels.Log.Error("waiting messages", "channel", d.name, "err", err)
 		}
@@ -334,7 +335,7 @@ func (h *hearing) happen(campaign, channel, kind, code string, data map[string]a
 }
 
 // posterPause is within how long a second wish for the same poster is the same wish.
-const posterPause = 15 * time.Second
+const posterPause = 3 * time.Second
 
 // owePoster owes the visitor their poster of a campaign, and answers with the words that go before it. once owes it
 // only once, whatever they do.

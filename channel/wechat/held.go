@@ -44,9 +44,16 @@ const (
 	heldTries = 20  // goes
 )
 
+// waiting is what is sealed of a push that is held: it is worked on with the channels that the account served when it
+// came, whatever is moved meanwhile.
+type waiting struct {
+	Push  wire.Push
+	Moves moves
+}
+
 // hold keeps a push for later. The fan is told to come again: an answer would come too late.
-func (d *desk) hold(ctx context.Context, p wire.Push, open []byte) (reply []byte, result string, err error) {
-	text, err := json.Marshal(p)
+func (d *desk) hold(ctx context.Context, p wire.Push, open []byte, moved moves) (reply []byte, result string, err error) {
+	text, err := json.Marshal(waiting{p, moved})
 	if err != nil {
 		panic(err) // of texts and numbers
 	}
@@ -104,8 +111,8 @@ func (d *desk) hearFan(ctx context.Context, pushes []held) error {
 		if err != nil {
 			return err
 		}
-		var p wire.Push
-		if err := json.Unmarshal([]byte(text), &p); err != nil {
+		var w waiting
+		if err := json.Unmarshal([]byte(text), &w); err != nil {
 			return err
 		}
 		how := waits
@@ -114,7 +121,7 @@ func (d *desk) hearFan(ctx context.Context, pushes []held) error {
 		} else if d.health.away(d.accounts.Now()) {
 			return nil
 		}
-		_, result, err := d.hearAgain(ctx, p, open, time.Now(), how)
+		_, result, err := d.hearAgain(ctx, w.Push, open, w.Moves, time.Now(), how)
 		if errors.Is(err, errUnknown) {
 			return nil // what comes after it waits too
 		}

@@ -36,11 +36,11 @@ func opening(p wire.Push) *trigger {
 // mean finds out what a push means: events for campaigns, what the visitor is owed, the answer, and what becomes of
 // their row.
 func (d *desk) mean(ctx context.Context, h *hearing) error {
-	running, err := d.running(ctx)
+	running, err := d.running(ctx, h.moves)
 	if err != nil {
 		return err
 	}
-	if h.away, err = d.away(ctx); err != nil {
+	if h.away, err = d.away(ctx, h.moves); err != nil {
 		return err
 	}
 	h.tongue, h.opens = d.tongue(ctx), opening(h.push)
@@ -75,11 +75,8 @@ func (d *desk) mean(ctx context.Context, h *hearing) error {
 }
 
 // running are the campaigns on all channels that the account serves, those with the latest start first.
-func (d *desk) running(ctx context.Context) ([]engine.Running, error) {
-	channels, err := d.accounts.served(ctx, d.name)
-	if err != nil {
-		return nil, err
-	}
+func (d *desk) running(ctx context.Context, m moves) ([]engine.Running, error) {
+	channels := m.served(d.name)
 	var all []engine.Running
 	for _, channel := range channels {
 		some, err := d.engine.CampaignsOn(ctx, channel)
@@ -103,7 +100,7 @@ func (h *hearing) open(c engine.Running) bool {
 }
 
 // behind finds the campaign behind a scene: one that this account serves. A scene that is no code of ours has none.
-func (d *desk) behind(ctx context.Context, scene string) (id, channel, code string, err error) {
+func (d *desk) behind(ctx context.Context, m moves, scene string) (id, channel, code string, err error) {
 	code, ok := participant.Parse(scene)
 	if !ok {
 		return "", "", "", nil
@@ -112,11 +109,7 @@ func (d *desk) behind(ctx context.Context, scene string) (id, channel, code stri
 	if fault.KindOf(err) == fault.NotFound {
 		return "", "", "", nil
 	}
-	if err != nil {
-		return "", "", "", err
-	}
-	channels, err := d.accounts.served(ctx, d.name)
-	if err != nil || !slices.Contains(channels, channel) {
+	if err != nil || !slices.Contains(m.served(d.name), channel) {
 		return "", "", "", err
 	}
 	return id, channel, code, nil
@@ -124,7 +117,7 @@ func (d *desk) behind(ctx context.Context, scene string) (id, channel, code stri
 
 // followed is a follow: through a code for the code's campaign, by itself for every other.
 func (d *desk) followed(ctx context.Context, h *hearing, running []engine.Running) error {
-	id, channel, code, err := d.behind(ctx, h.push.Scene())
+	id, channel, code, err := d.behind(ctx, h.moves, h.push.Scene())
 	if err != nil {
 		return err
 	}
@@ -176,7 +169,7 @@ func (h *hearing) caption(c engine.Running) string {
 // scanned is a scan by somebody who follows already. Who has no poster of the code's campaign gets one where a follow
 // brings one: they came the same way.
 func (d *desk) scanned(ctx context.Context, h *hearing, running []engine.Running) error {
-	id, channel, code, err := d.behind(ctx, h.push.Scene())
+	id, channel, code, err := d.behind(ctx, h.moves, h.push.Scene())
 	if err != nil {
 		return err
 	}

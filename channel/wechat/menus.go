@@ -68,7 +68,11 @@ func (c *Channels) AnswersTap(ctx context.Context, account, key string) (bool, e
 	if d == nil {
 		return false, fault.New(fault.NotFound, "there is no channel %q", account)
 	}
-	running, err := d.running(ctx)
+	moved, err := d.accounts.moved(ctx)
+	if err != nil {
+		return false, err
+	}
+	running, err := d.running(ctx, moved)
 	return slices.ContainsFunc(running, func(r engine.Running) bool {
 		return r.Definition.Join.MenuKey == key || r.Definition.Listens("click")
 	}), err

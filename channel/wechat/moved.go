@@ -21,13 +21,10 @@ type away struct {
 }
 
 // away is where the account's channel was moved to; none where it was not, or nothing runs on it.
-func (d *desk) away(ctx context.Context) (away, error) {
-	to, err := d.accounts.serving(ctx, d.name)
-	if fault.KindOf(err) == fault.NotFound || err == nil && to.name == d.name {
+func (d *desk) away(ctx context.Context, m moves) (away, error) {
+	to := d.accounts.stations[cmp.Or(m[d.name], d.name)]
+	if to == nil || to.name == d.name {
 		return away{}, nil
-	}
-	if err != nil {
-		return away{}, err
 	}
 	campaigns, err := d.engine.CampaignsOn(ctx, d.name)
 	return away{to, campaigns}, err

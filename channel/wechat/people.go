@@ -44,10 +44,7 @@ var errUnknown = errors.New("the platform does not say who a fan is")
 // their unionid. Where the platform does not tell it now, errUnknown says so as long as the push can wait.
 func (d *desk) acquaint(ctx context.Context, h *hearing, how patience) error {
 	v := &h.visitor
-	moved, err := d.accounts.movedTo(ctx, d.name)
-	if err != nil {
-		return err
-	}
+	moved := h.moves.movedTo(d.name)
 	follows, leaves := h.push.Event == wire.EventSubscribe, h.push.Event == wire.EventUnsubscribe
 	asked := v.fan.UnionKey != nil && (v.fan.united() || !follows)
 	// Whoever leaves cannot be asked about once the openid is erased, and may come to another account.
@@ -65,6 +62,7 @@ func (d *desk) acquaint(ctx context.Context, h *hearing, how patience) error {
 		}
 		v.fan.UnionKey = h.union
 	}
+	var err error
 	if v.kin, err = d.recognise(ctx, &v.fan, v.openid, moved); err != nil {
 		return err
 	}

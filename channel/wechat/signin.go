@@ -137,11 +137,11 @@ func (d *desk) greet(ctx context.Context, channel, openid, union string) (string
 				continue
 			}
 		}
-		moved, err := d.accounts.movedTo(ctx, d.name)
+		moved, err := d.accounts.moved(ctx)
 		if err != nil {
 			return "", err
 		}
-		if v.kin, err = d.recognise(ctx, &v.fan, openid, moved); err != nil {
+		if v.kin, err = d.recognise(ctx, &v.fan, openid, moved.movedTo(d.name)); err != nil {
 			return "", err
 		}
 		return v.user(channel), nil

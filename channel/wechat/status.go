@@ -76,9 +76,7 @@ func (c *Channels) Status(ctx context.Context) ([]AccountStatus, error) {
 		if s.crypt.Encrypted() {
 			v.Mode = "encrypted"
 		}
-		if v.Channels, err = c.served(ctx, name); err != nil {
-			return nil, err
-		}
+		v.Channels = moves.served(name)
 		s.health.tell(&v, c.Now())
 		if err := s.tell(ctx, &v); err != nil {
 			return nil, err
@@ -222,5 +220,10 @@ func (c *Channels) Move(ctx context.Context, from, to string) error {
 		return err
 	}
 	c.forgetMoves()
-	return nil
+	select {
+	case <-time.After(movesFresh):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }

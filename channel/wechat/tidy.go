@@ -2,6 +2,7 @@ package wechat
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"time"
@@ -112,19 +113,8 @@ func (d *desk) learn(ctx context.Context) error {
 			}
 		}
 		unions := map[string][]byte{} // by open key
-		if len(openids) > 0 {
-			err = d.call(ctx, apiUsers, rankChatter, func() error {
-				infos, err := d.client.UserInfos(ctx, openids)
-				for _, info := range infos {
-					if info.UnionID != "" {
-						unions[string(d.accounts.openKey(d.name, info.OpenID))] = d.accounts.unionKey(info.UnionID)
-					}
-				}
-				return err
-			})
-			if err != nil {
-				return err
-			}
+		if err := d.askUnions(ctx, openids, unions); err != nil {
+			return err
 		}
 		changes := make([]*change, 0, len(fans))
 		for _, row := range fans {
@@ -142,4 +132,30 @@ func (d *desk) learn(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// askUnions asks the platform for the unionids of many, and keeps them by open key. One openid that it does not know, of
+// an account that was closed say, has it refuse all that are asked for with it: they are asked for in halves.
+func (d *desk) askUnions(ctx context.Context, openids []string, unions map[string][]byte) error {
+	if len(openids) == 0 {
+		return nil
+	}
+	var infos []client.UserInfo
+	err := d.call(ctx, apiUsers, rankChatter, func() (err error) {
+		infos, err = d.client.UserInfos(ctx, openids)
+		return err
+	})
+	if client.CodeOf(err) == client.CodeInvalidOpenID {
+		if len(openids) == 1 {
+			return nil
+		}
+		half := len(openids) / 2
+		return errors.Join(d.askUnions(ctx, openids[:half], unions), d.askUnions(ctx, openids[half:], unions))
+	}
+	for _, info := range infos {
+		if info.UnionID != "" {
+			unions[string(d.accounts.openKey(d.name, info.OpenID))] = d.accounts.unionKey(info.UnionID)
+		}
+	}
+	return err
 }
