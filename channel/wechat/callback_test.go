@@ -230,8 +230,8 @@ func TestCallback(t *testing.T) {
 	})
 }
 
-// begin calls the account main and sends half of the body.
-func (h *house) begin(nonce string, body []byte) net.Conn {
+// begin calls the account main, signed by a token, and sends half of the body.
+func (h *house) begin(token, nonce string, body []byte) net.Conn {
 	h.t.Helper()
 	conn, err := new(net.Dialer).DialContext(h.ctx(), "tcp", h.server.Listener.Addr().String())
 	if err != nil {
@@ -240,7 +240,7 @@ func (h *house) begin(nonce string, body []byte) net.Conn {
 	h.t.Cleanup(func() { conn.Close() })
 	stamp := strconv.FormatInt(h.clock.Now().Unix(), 10)
 	_, err = fmt.Fprintf(conn, "POST /wechat/main?timestamp=%s&nonce=%s&signature=%s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s",
-		stamp, nonce, wire.Signature(h.twins["main"].Config().Token, stamp, nonce), len(body), body[:len(body)/2])
+		stamp, nonce, wire.Signature(token, stamp, nonce), len(body), body[:len(body)/2])
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -256,7 +256,7 @@ func TestSlowSenders(t *testing.T) {
 	began := time.Now()
 	answers := make(chan int, slow)
 	for range slow {
-		conn := h.begin("seen", push)
+		conn := h.begin(h.twins["main"].Config().Token, "seen", push)
 		go func() {
 			_ = conn.SetReadDeadline(began.Add(20 * time.Second))
 			answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
@@ -267,6 +267,14 @@ func TestSlowSenders(t *testing.T) {
 			answer.Body.Close()
 			answers <- answer.StatusCode
 		}()
+	}
+	// Who signs wrongly is answered before the body has come.
+	unsigned := h.begin("guessed", "wrong", push)
+	_ = unsigned.SetReadDeadline(began.Add(20 * time.Second))
+	if answer, err := http.ReadResponse(bufio.NewReader(unsigned), nil); err != nil || answer.StatusCode != http.StatusForbidden || !answer.Close {
+		t.Errorf("%+v %v", answer, err)
+	} else {
+		answer.Body.Close()
 	}
 	// Most of them are sent away at once, and none keeps an honest push.
 	statuses := map[int]int{}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -30,8 +31,14 @@ type moving struct {
 // openMoving has a campaign credit any friend, new or not.
 func openMoving(t *testing.T, db *gorm.DB, people int) *moving {
 	t.Helper()
+	return openMovingWith(t, db, people, ", new_users_only: true, revoke_on: unsubscribe", "")
+}
+
+// openMovingWith has a campaign with other texts in place of some.
+func openMovingWith(t *testing.T, db *gorm.DB, people int, replaces ...string) *moving {
+	t.Helper()
 	m := &moving{house: open(t, db, nil, "main", "spare")}
-	m.launch(definition(", new_users_only: true, revoke_on: unsubscribe", "", "on_subscribe: true", "on_subscribe: false"))
+	m.launch(definition(append(replaces, "on_subscribe: true", "on_subscribe: false")...))
 	for i := range 2 {
 		f := m.twins["main"].AddFan(fmt.Sprint("邀", i))
 		m.follow(f, "")
@@ -284,6 +291,72 @@ func TestMovers(t *testing.T) {
 		m.say(fan, "进度")
 		if got := last(t, fan); !strings.Contains(got, "还没有参加") {
 			t.Errorf("after the move back: %q", got)
+		}
+	})
+
+	t.Run("WhoComesByAnOldPosterIsNewWhereTheCampaignIs", func(t *testing.T) {
+		t.Parallel()
+		m := openMovingWith(t, databasetest.SQLite(t), 1)
+		old, _, err := m.Channel("main").CodeLink(t.Context(), m.codes[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.move("spare")
+		friend := m.people[0]
+		m.follow(friend.fans["main"], old)
+		for end := time.Now().Add(time.Minute); !slices.Contains(seen(t, friend.fans["main"]), "custom image <poster>"); time.Sleep(10 * time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatalf("%q", seen(t, friend.fans["main"]))
+			}
+		}
+		runOnce(t, m.house) // learns who they are
+		m.follow(friend.fans["spare"], poster(t, friend.fans["main"]))
+		m.settle()
+		if n := m.once(); n != 1 {
+			t.Errorf("%d friends count: %q", n, m.outcomes("c"))
+		}
+	})
+
+	t.Run("WhatIsHeldCountsWhereItCame", func(t *testing.T) {
+		t.Parallel()
+		m := openMovingWith(t, databasetest.SQLite(t), 1)
+		m.move("spare")
+		m.move("main")
+		if err := m.twins["main"].Inject(twin.Fault{Path: userInfo, Failure: twin.Refuse, Code: -1}); err != nil {
+			t.Fatal(err)
+		}
+		m.come(m.people[0].fans["main"], "main", 0)
+		m.settle()
+		if n := m.once(); n != 0 {
+			t.Fatalf("%d friends count before the platform says who they are", n)
+		}
+		m.move("spare")
+		m.twins["main"].Heal()
+		m.clock.Advance(time.Minute)
+		runUntil(t, m.house, func() bool {
+			m.settle()
+			return m.once() == 1
+		})
+	})
+
+	t.Run("OneWhomThePlatformDoesNotKnowHidesNobody", func(t *testing.T) {
+		t.Parallel()
+		m := openMoving(t, databasetest.SQLite(t), 5)
+		body, query := m.seal(m.pushed("oGhost0000000000000000000001", happened("subscribe", "")), "", "ghost")
+		if code, said := m.do(call{nonce: "ghost", query: query, body: body}); code != http.StatusOK {
+			t.Fatal(code, said)
+		}
+		for i := range m.people {
+			m.come(m.people[i].fans["main"], "main", i%2)
+		}
+		m.move("spare")
+		for i := range m.people {
+			m.come(m.people[i].fans["spare"], "spare", i%2)
+		}
+		m.settle()
+		m.people = append(m.people, mover{}) // the one whom the platform does not know
+		if n := m.once(); n != 5 {
+			t.Errorf("%d friends count", n)
 		}
 	})
 
