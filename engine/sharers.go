@@ -479,7 +479,7 @@ func (e *Engine) GrantAddress(ctx context.Context, grantID string) (AddressView,
 	}
 	view, ok := all[number]
 	if !ok {
-		return AddressView{}, fault.New(fault.NotFound, "nobody wrote an address for grant %s", grantID)
+		return AddressView{}, fault.New(fault.NotFound, "there is no address for grant %s", grantID)
 	}
 	return view, nil
 }
