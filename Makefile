@@ -16,9 +16,7 @@ GOLANGCI = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 # The race detector needs a C compiler; nothing else does.
 CC_FOUND := $(shell command -v gcc || command -v clang)
 ifneq ($(CC_FOUND),)
-# SQLite, which is C translated to Go, is not watched: it would take half of all tests' time, and what it shares it shares
-# behind its own locks and those of database/sql.
-RACE = -race -gcflags=modernc.org/...=-race=false
+RACE = -race
 export CGO_ENABLED = 1
 else
 RACE =
@@ -43,7 +41,7 @@ build: ## the binary, at $(OUT)
 test: ## every test, on both databases and both kinds of Redis (SERVICES=none: the embedded part alone; PKG=./engine/... some)
 	@$(if $(RACE),,echo 'make: no C compiler, so the tests run without the race detector' >&2)
 	@mkdir -p .build && CGO_ENABLED=0 $(GO) build -o .build/services ./internal/services/run
-	@.build/services -- $(GO) test $(RACE) -timeout 9m $(PKG)
+	@.build/services -- $(GO) test $(RACE) -timeout 15m $(PKG)
 
 model: ## a million random events, held against a second, naive telling of the rules; 10 to 30 seconds
 	@mkdir -p .build
