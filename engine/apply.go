@@ -14,6 +14,7 @@ import (
 	"kfactor/event"
 	"kfactor/internal/crash"
 	"kfactor/internal/database"
+	"kfactor/internal/fair"
 	"kfactor/internal/fault"
 	"kfactor/notify"
 	"kfactor/reward"
@@ -42,15 +43,13 @@ func (e *Engine) applyTurn(ctx context.Context, no int64, until time.Time) (more
 	unlock := e.applying.lock(no)
 	defer unlock()
 	// The campaigns take turns, so that one with a flood gets what the others leave.
-	giveBack, err := e.batches.Take(ctx, no)
+	place, err := e.batches.Take(ctx, no)
 	if err != nil {
 		return false, err
 	}
-	w := &writer{Engine: e, no: no, most: batchSize}
-	defer func() {
-		e.memories.keep(w.world)
-		giveBack(w.applied)
-	}()
+	defer place.GiveBack()
+	w := &writer{Engine: e, no: no, place: place, most: batchSize}
+	defer func() { e.memories.keep(w.world) }()
 	if err := w.recall(ctx); err != nil {
 		return false, fmt.Errorf("apply campaign %d: %w", no, err)
 	}
@@ -103,11 +102,11 @@ type batch struct {
 // what this one has in memory at the end.
 type writer struct {
 	*Engine
-	no      int64
-	most    int         // events in a batch
-	world   *step.World // after the last batch that was worked out; nil: to be read, and nothing is being saved
-	saving  chan saved  // what becomes of the batch that is being saved; nil when none is
-	applied int         // events that are applied and committed
+	no     int64
+	place  *fair.Place
+	most   int         // events in a batch
+	world  *step.World // after the last batch that was worked out; nil: to be read, and nothing is being saved
+	saving chan saved  // what becomes of the batch that is being saved; nil when none is
 }
 
 // saved is what became of a batch.
@@ -168,7 +167,7 @@ func (w *writer) settle() error {
 		w.world = nil
 		return became.err
 	}
-	w.applied += became.events
+	w.place.Did(became.events)
 	return nil
 }
 

@@ -72,8 +72,8 @@ const (
 	growthSeeds   = 200    // participants who came by themselves
 	growthJoining = 10     // of so many friends one joins
 	growthReads   = 300    // calls of each report
-	growthSample  = 50_000 // events of which the costs are compared
-	growthSlices  = 5
+	growthSlice   = 50_000 // events of which the costs are compared, at most, so many times
+	growthSlices  = 3
 )
 
 // growing is a campaign on its way.
@@ -214,7 +214,7 @@ func (g *growing) feed(from, to int) cost {
 				}
 				r, err := g.Accept(g.b.Context(), events)
 				if err != nil || len(r.Rejected)+r.Duplicates > 0 {
-					g.b.Error(err, r)
+					g.b.Error(err, r.Rejected[:min(1, len(r.Rejected))])
 					return
 				}
 			}
@@ -240,24 +240,22 @@ func (g *growing) feed(from, to int) cost {
 	return cost{each(time.Since(began)), each(processorTime("self") - server), each(processorTime(g.servers...) - store)}
 }
 
-// stretch grows the campaign from one size to the next. The last part of it is held against the same part of a fresh
-// campaign, the two in slices that take turns: the machine's speed is not the same from one moment to the next.
+// stretch grows the campaign from one size to the next. The last part of it is held against the beginnings of fresh
+// campaigns, slice by slice in turn: the machine's speed is not the same from one moment to the next.
 func (g *growing) stretch(out *tabwriter.Writer, from, to int) {
-	sample := max(from, to-growthSample)
-	if sample > from {
-		g.feed(from, sample)
-	}
 	var here, fresh cost
 	beside := "\t\t\t\t"
 	if from == 0 {
-		here = g.feed(sample, to)
+		here = g.feed(from, to)
 	} else {
-		other := g.launch("fresh-" + strconv.Itoa(to))
-		other.feed(0, growthMarks[0])
-		const slice = growthSample / growthSlices
+		slice := min(growthSlice, (to-from)/growthSlices)
+		sample := to - growthSlices*slice
+		g.feed(from, sample)
 		for n := range growthSlices {
-			fresh.add(other.feed(growthMarks[0]+n*slice, growthMarks[0]+(n+1)*slice))
-			here.add(g.feed(sample+n*(to-sample)/growthSlices, sample+(n+1)*(to-sample)/growthSlices))
+			other := g.launch(fmt.Sprintf("fresh-%d-%d", to, n))
+			other.feed(0, growthMarks[0])
+			fresh.add(other.feed(growthMarks[0], growthMarks[0]+slice))
+			here.add(g.feed(sample+n*slice, sample+(n+1)*slice))
 		}
 		beside = fmt.Sprintf("%.0f\t%.0f\t%.0f\tx%.2f\tx%.2f", fresh.rate(), fresh.cpu(), fresh.store, here.cpu()/fresh.cpu(), here.time/fresh.time)
 		g.b.ReportMetric(here.rate(), "events/s")

@@ -36,7 +36,17 @@ type wait struct {
 type had struct {
 	time time.Duration // as of at
 	at   time.Time
-	each time.Duration // what one piece of work took, lately; 0: not known
+
+	// What was done of late and how long that took, each report counting half as much as the next. Their quotient is what a
+	// piece takes: one that comes alone, and so costs more, says little of many.
+	pieces, took float64
+}
+
+// Place is a place that somebody has.
+type Place struct {
+	turns *Turns
+	who   int64
+	since time.Time // when it was given, or the last Did
 }
 
 // New makes turns with so many places. now is the clock that time had is measured by.
@@ -44,9 +54,8 @@ func New(places int, now func() time.Time) *Turns {
 	return &Turns{now: now, free: places, had: map[int64]had{}}
 }
 
-// Take waits for a place and returns what gives it back, with the number of pieces of work that were done on it. Of
-// those who wait, the next is who had the least time lately, and among equals who came first.
-func (t *Turns) Take(ctx context.Context, who int64) (giveBack func(pieces int), err error) {
+// Take waits for a place. Of those who wait, the next is who had the least time lately, and among equals who came first.
+func (t *Turns) Take(ctx context.Context, who int64) (*Place, error) {
 	w := &wait{who, make(chan struct{})}
 	t.mu.Lock()
 	t.waiting = append(t.waiting, w)
@@ -65,14 +74,23 @@ func (t *Turns) Take(ctx context.Context, who int64) (giveBack func(pieces int),
 		}
 		return nil, ctx.Err()
 	}
-	began := t.now()
-	return func(pieces int) {
-		t.mu.Lock()
-		defer t.mu.Unlock()
-		t.note(who, t.now().Sub(began), pieces)
-		t.free++
-		t.next()
-	}, nil
+	return &Place{t, who, t.now()}, nil
+}
+
+// Did tells how many pieces of work were done on a place since it was taken or since the last Did.
+func (p *Place) Did(pieces int) {
+	p.turns.mu.Lock()
+	defer p.turns.mu.Unlock()
+	p.note(pieces)
+}
+
+// GiveBack lets somebody else have the place.
+func (p *Place) GiveBack() {
+	p.turns.mu.Lock()
+	defer p.turns.mu.Unlock()
+	p.note(0)
+	p.turns.free++
+	p.turns.next()
 }
 
 // Waiting is how many wait for a place.
@@ -107,17 +125,18 @@ func (t *Turns) lately(who int64, now time.Time) float64 {
 	return float64(h.time) * math.Exp2(-float64(max(0, now.Sub(h.at)))/float64(halfLife))
 }
 
-func (t *Turns) note(who int64, took time.Duration, pieces int) {
-	now := t.now()
-	h := had{time: time.Duration(t.lately(who, now)) + max(0, took), at: now, each: t.had[who].each}
+// note counts the time since the last note, and what was done in it.
+func (p *Place) note(pieces int) {
+	t, now := p.turns, p.turns.now()
+	took := max(0, now.Sub(p.since))
+	p.since = now
+	h := t.had[p.who]
+	h.time, h.at = time.Duration(t.lately(p.who, now))+took, now
 	if pieces > 0 {
-		each := max(0, took) / time.Duration(pieces)
-		if h.each != 0 {
-			each = (each + h.each) / 2
-		}
-		h.each = each
+		h.pieces = h.pieces/2 + float64(pieces)
+		h.took = h.took/2 + float64(took)
 	}
-	t.had[who] = h
+	t.had[p.who] = h
 	if len(t.had) > mostKept {
 		for other, h := range t.had {
 			if now.Sub(h.at) > forgotten {
@@ -127,19 +146,16 @@ func (t *Turns) note(who int64, took time.Duration, pieces int) {
 	}
 }
 
-// Pieces is how many pieces of work somebody should do in one turn, most at the utmost: so many as take about as long
+// Pieces is how many pieces of work somebody should do at once, most at the utmost: so many as take about as long
 // as length where others had time lately, who may come back any moment. least bounds it from below.
 func (t *Turns) Pieces(who int64, length time.Duration, least, most int) int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	h := t.had[who]
-	if h.each == 0 {
+	if h.took == 0 || len(t.waiting) == 0 && !t.company(who) {
 		return most
 	}
-	if len(t.waiting) == 0 && !t.company(who) {
-		return most
-	}
-	return min(most, max(least, int(length/h.each)))
+	return int(min(float64(most), max(float64(least), float64(length)*h.pieces/h.took)))
 }
 
 // company says whether anybody else had time within the last moment.

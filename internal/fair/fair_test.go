@@ -14,33 +14,33 @@ type clock struct{ now time.Time }
 
 func (c *clock) Now() time.Time { return c.now }
 
-func take(t *testing.T, on *fair.Turns, who int64) func(int) {
+func take(t *testing.T, on *fair.Turns, who int64) *fair.Place {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	back, err := on.Take(ctx, who)
+	place, err := on.Take(ctx, who)
 	if err != nil {
 		t.Fatalf("%d did not get a place: %v", who, err)
 	}
-	return back
+	return place
 }
 
 // line lets them wait in this order while the only place is taken, and gives the order in which they get it when each
 // gives it back at once.
-func line(t *testing.T, on *fair.Turns, release func(int), who ...int64) []int64 {
+func line(t *testing.T, on *fair.Turns, held *fair.Place, who ...int64) []int64 {
 	t.Helper()
-	type place struct {
-		who  int64
-		back func(int)
+	type given struct {
+		who   int64
+		place *fair.Place
 	}
-	got := make(chan place)
+	got := make(chan given)
 	for i, w := range who {
 		go func() {
-			back, err := on.Take(t.Context(), w)
+			place, err := on.Take(t.Context(), w)
 			if err != nil {
 				t.Error(err)
 			}
-			got <- place{w, back}
+			got <- given{w, place}
 		}()
 		for deadline := time.Now().Add(10 * time.Second); on.Waiting() != i+1; time.Sleep(time.Millisecond) {
 			if time.Now().After(deadline) {
@@ -48,12 +48,12 @@ func line(t *testing.T, on *fair.Turns, release func(int), who ...int64) []int64
 			}
 		}
 	}
-	release(0)
+	held.GiveBack()
 	var order []int64
 	for range who {
-		p := <-got
-		order = append(order, p.who)
-		p.back(0)
+		g := <-got
+		order = append(order, g.who)
+		g.place.GiveBack()
 	}
 	return order
 }
@@ -78,9 +78,9 @@ func TestTake(t *testing.T) {
 		c := &clock{time.Unix(0, 0)}
 		on := fair.New(1, c.Now)
 		for who, took := range map[int64]time.Duration{1: 300 * time.Millisecond, 2: 20 * time.Millisecond} {
-			back := take(t, on, who)
+			place := take(t, on, who)
 			c.now = c.now.Add(took)
-			back(1)
+			place.GiveBack()
 		}
 		want(t, line(t, on, take(t, on, 9), 1, 2, 3, 4), 3, 4, 2, 1)
 	})
@@ -89,13 +89,13 @@ func TestTake(t *testing.T) {
 		t.Parallel()
 		c := &clock{time.Unix(0, 0)}
 		on := fair.New(1, c.Now)
-		back := take(t, on, 1)
+		place := take(t, on, 1)
 		c.now = c.now.Add(time.Second)
-		back(1)
+		place.GiveBack()
 		c.now = c.now.Add(10 * time.Second)
-		back = take(t, on, 2)
+		place = take(t, on, 2)
 		c.now = c.now.Add(10 * time.Millisecond)
-		back(1)
+		place.GiveBack()
 		want(t, line(t, on, take(t, on, 9), 2, 1), 1, 2)
 	})
 
@@ -104,15 +104,15 @@ func TestTake(t *testing.T) {
 		c := &clock{time.Unix(0, 0)}
 		on := fair.New(1, c.Now)
 		const many = 10
-		type place struct {
-			who  int64
-			back func(int)
+		type given struct {
+			who   int64
+			place *fair.Place
 		}
-		granted := make(chan place)
+		granted := make(chan given)
 		want := func(who int64) {
-			back, err := on.Take(t.Context(), who)
+			place, err := on.Take(t.Context(), who)
 			if err == nil {
-				granted <- place{who, back}
+				granted <- given{who, place}
 			}
 		}
 		for who := range int64(many) {
@@ -120,20 +120,20 @@ func TestTake(t *testing.T) {
 		}
 		had := map[int64]time.Duration{}
 		for range 3000 {
-			p := <-granted
+			g := <-granted
 			for deadline := time.Now().Add(10 * time.Second); on.Waiting() < many-1; time.Sleep(10 * time.Microsecond) {
 				if time.Now().After(deadline) {
 					t.Fatal("not all are back")
 				}
 			}
 			took := 5 * time.Millisecond
-			if p.who == 0 {
+			if g.who == 0 {
 				took = 100 * time.Millisecond
 			}
-			had[p.who] += took
+			had[g.who] += took
 			c.now = c.now.Add(took)
-			p.back(1)
-			go want(p.who)
+			g.place.GiveBack()
+			go want(g.who)
 		}
 		fewest, most := had[0], had[0]
 		for _, time := range had {
@@ -147,7 +147,7 @@ func TestTake(t *testing.T) {
 	t.Run("WhoGoesAwayLosesNoPlace", func(t *testing.T) {
 		t.Parallel()
 		on := fair.New(1, time.Now)
-		back := take(t, on, 1)
+		place := take(t, on, 1)
 		ctx, cancel := context.WithCancel(t.Context())
 		gone := make(chan error)
 		go func() {
@@ -158,8 +158,8 @@ func TestTake(t *testing.T) {
 		if err := <-gone; !errors.Is(err, context.Canceled) {
 			t.Fatal(err)
 		}
-		back(0)
-		take(t, on, 3)(0)
+		place.GiveBack()
+		take(t, on, 3).GiveBack()
 	})
 }
 
@@ -168,10 +168,13 @@ func TestPieces(t *testing.T) {
 	c := &clock{time.Unix(0, 0)}
 	on := fair.New(1, c.Now)
 	pieces := func() int { return on.Pieces(1, 100*time.Millisecond, 50, 1000) }
-	work := func(who int64, took time.Duration, n int) {
-		back := take(t, on, who)
-		c.now = c.now.Add(took)
-		back(n)
+	work := func(who int64, took time.Duration, did ...int) {
+		place := take(t, on, who)
+		for _, n := range did {
+			c.now = c.now.Add(took)
+			place.Did(n)
+		}
+		place.GiveBack()
 	}
 	if n := pieces(); n != 1000 {
 		t.Errorf("%d before anything is known", n)
@@ -184,6 +187,11 @@ func TestPieces(t *testing.T) {
 	if n := pieces(); n != 200 {
 		t.Errorf("%d in company, when each takes half a millisecond", n)
 	}
+	work(1, 100*time.Millisecond, 400)
+	work(2, time.Millisecond, 1)
+	if n := pieces(); n < 250 || n > 300 {
+		t.Errorf("%d when each takes a quarter of a millisecond of late", n)
+	}
 	work(1, time.Minute, 1)
 	work(2, time.Millisecond, 1)
 	if n := pieces(); n != 50 {
@@ -192,5 +200,28 @@ func TestPieces(t *testing.T) {
 	c.now = c.now.Add(time.Minute)
 	if n := pieces(); n != 1000 {
 		t.Errorf("%d when alone again", n)
+	}
+}
+
+// What comes one by one takes longer each than what comes in numbers.
+func TestPiecesAfterManyThatCameAlone(t *testing.T) {
+	t.Parallel()
+	c := &clock{time.Unix(0, 0)}
+	on := fair.New(2, c.Now)
+	company := take(t, on, 2)
+	place := take(t, on, 1)
+	for range 20 {
+		c.now = c.now.Add(5 * time.Millisecond)
+		place.Did(1)
+	}
+	for i, want := range []int{100, 400, 700} {
+		c.now = c.now.Add(10 * time.Millisecond)
+		company.Did(1)
+		n := on.Pieces(1, 100*time.Millisecond, 100, 3000)
+		if n < want {
+			t.Fatalf("%d in round %d, when many take a tenth of a millisecond", n, i)
+		}
+		c.now = c.now.Add(time.Duration(n) * time.Millisecond / 10)
+		place.Did(n)
 	}
 }
