@@ -19,7 +19,7 @@ import (
 // tables are what applying a journal writes, each with the columns that name a row.
 var tables = map[string]string{
 	"campaigns": "no", "people": "person", "credits": "person, task, n", "rewards": "reward", "grants": "no",
-	"ledger_entries": "seq", "funnel_counters": "stage, day, variant, depth, source", "events": "seq", "outcomes": "seq",
+	"ledger_entries": "seq", "funnel_counts": "split, stage, day, name", "events": "seq", "outcomes": "seq",
 }
 
 // dump is every row of the tables as text, apart from the times at which rows were written.

@@ -126,13 +126,17 @@ func (e *Engine) Funnel(ctx context.Context, id string, q FunnelQuery) (FunnelVi
 		db = db.Where("day <= ?", funnel.Day(to.UnixMilli(), zone))
 	}
 	// The sums are made where the counters are: as many rows come back as the answer has.
-	columns := "stage, SUM(events) AS events, SUM(users) AS users"
-	group := "stage"
-	if q.By != "" {
-		columns, group = columns+", "+q.By, group+", "+q.By
+	split, group := q.By, "stage, name"
+	switch q.By {
+	case "":
+		split, group = "day", "stage"
+	case "day":
+		group = "stage, day"
 	}
 	var counters []funnel.Counter
-	if err := db.Model(&funnel.Counter{}).Select(columns).Group(group).Find(&counters).Error; err != nil {
+	err = db.Model(&funnel.Counter{}).Select(group+", SUM(events) AS events, SUM(users) AS users").
+		Where("split = ?", split).Group(group).Find(&counters).Error
+	if err != nil {
 		return view, err
 	}
 	view.Stages = stages(c.definition, funnel.Sum(counters))

@@ -6,11 +6,9 @@ import (
 	"slices"
 
 	"gorm.io/gorm"
-	"gorm.io/gorm/clause"
 
 	"kfactor/campaign"
 	"kfactor/engine/step"
-	"kfactor/funnel"
 	"kfactor/internal/crash"
 	"kfactor/internal/database"
 	"kfactor/reward"
@@ -29,7 +27,6 @@ type prepared struct {
 	bulks       []database.Bulk
 	channel     string // that owes new messages; "" where none are owed
 	owed        int    // how many
-	counters    []funnel.Counter
 }
 
 // prepare makes ready what a batch that was worked out writes.
@@ -37,7 +34,7 @@ func prepare(db *gorm.DB, b *batch, now int64) (prepared, error) {
 	w := b.world
 	p := prepared{
 		no: b.row.No, after: b.row.Seq, upTo: w.Campaign.Seq, events: len(b.events), status: w.Campaign.Status,
-		revision: w.Campaign.Revision, at: now, counters: w.Counters(),
+		revision: w.Campaign.Revision, at: now,
 	}
 	if at := w.Campaign.DueAt(w.Definition); at != 0 {
 		p.due = &at
@@ -78,6 +75,9 @@ func prepare(db *gorm.DB, b *batch, now int64) (prepared, error) {
 		func() (database.Bulk, error) { return database.Inserting(db, grants[fresh:]) },
 		func() (database.Bulk, error) { return database.Inserting(db, w.Entries()) },
 		func() (database.Bulk, error) { return database.Inserting(db, outcomes) },
+		func() (database.Bulk, error) {
+			return database.Adding(db, w.Counters(), []string{"campaign", "split", "stage", "day", "name"}, []string{"events", "users"})
+		},
 	} {
 		bulk, err := ready()
 		if err != nil {
@@ -129,26 +129,7 @@ func (e *Engine) save(ctx context.Context, p prepared) error {
 			}
 			crash.Point("apply.half-saved")
 		}
-		if err := addCounters(tx, p.counters); err != nil {
-			return err
-		}
 		crash.Point("apply.before-commit")
 		return nil
 	})
-}
-
-// addCounters adds increments to the funnel's counters.
-func addCounters(tx *gorm.DB, counters []funnel.Counter) error {
-	if len(counters) == 0 {
-		return nil
-	}
-	added := map[string]any{"events": gorm.Expr("events + VALUES(events)"), "users": gorm.Expr("users + VALUES(users)")}
-	if database.Dialect(tx) == database.SQLite {
-		added = map[string]any{
-			"events": gorm.Expr("funnel_counters.events + excluded.events"),
-			"users":  gorm.Expr("funnel_counters.users + excluded.users"),
-		}
-	}
-	key := []clause.Column{{Name: "campaign"}, {Name: "stage"}, {Name: "day"}, {Name: "variant"}, {Name: "depth"}, {Name: "source"}}
-	return tx.Clauses(clause.OnConflict{Columns: key, DoUpdates: clause.Assignments(added)}).CreateInBatches(counters, 500).Error
 }

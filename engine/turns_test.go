@@ -38,7 +38,7 @@ func TestAJournalThatWentAnotherWayIsNotTakenForTheOneRemembered(t *testing.T) {
 		id := one.launch(definition(""))
 		ann := one.join(id, "ann")
 		before := map[string][]map[string]any{}
-		for _, table := range []string{"campaigns", "tails", "events", "outcomes", "people", "credits", "grants", "rewards", "ledger_entries", "funnel_counters"} {
+		for _, table := range []string{"campaigns", "tails", "events", "outcomes", "people", "credits", "grants", "rewards", "ledger_entries", "funnel_counts"} {
 			before[table] = rows(t, db, table, "1")
 		}
 		one.post(id, what{id: "lost", kind: "subscribe", user: "bob", code: ann.Code})

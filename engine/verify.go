@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 
 	"gorm.io/gorm"
@@ -329,12 +330,8 @@ func (r *replay) compare(scratch *gorm.DB) error {
 			func(g *reward.Grant) string { return fmt.Sprint(g.No) }),
 		compareTables(r, scratch, "ledger", "seq", func(a, b *ledger.Entry) int { return cmp.Compare(a.Seq, b.Seq) },
 			func(en *ledger.Entry) string { return fmt.Sprint(en.Seq) }),
-		compareTables(r, scratch, "funnel", "stage, day, variant, depth, source", func(a, b *funnel.Counter) int {
-			return cmp.Or(cmp.Compare(a.Stage, b.Stage), cmp.Compare(a.Day, b.Day), cmp.Compare(a.Variant, b.Variant),
-				cmp.Compare(a.Depth, b.Depth), cmp.Compare(a.Source, b.Source))
-		}, func(c *funnel.Counter) string {
-			return fmt.Sprintf("%s/%d/%s/%d/%s", c.Stage, c.Day, c.Variant, c.Depth, c.Source)
-		}),
+		compareTables(r, scratch, "funnel", "split, stage, day, name", func(a, b *funnel.Counter) int { return a.Compare(*b) },
+			func(c *funnel.Counter) string { return strings.Join([]string{c.Stage, strconv.Itoa(c.Day), c.Split, c.Name}, "/") }),
 		r.compareMessages(scratch),
 	)
 }

@@ -28,7 +28,7 @@ func TestVerify(t *testing.T) {
 			"rewards":  {"UPDATE rewards SET delivered = delivered + 1", "UPDATE rewards SET delivered = delivered - 1"},
 			"grants":   {"UPDATE grants SET cost = cost + 1", "UPDATE grants SET cost = cost - 1"},
 			"ledger":   {"UPDATE ledger_entries SET posted_at = posted_at + 1", "UPDATE ledger_entries SET posted_at = posted_at - 1"},
-			"funnel":   {"UPDATE funnel_counters SET users = users + 1", "UPDATE funnel_counters SET users = users - 1"},
+			"funnel":   {"UPDATE funnel_counts SET users = users + 1", "UPDATE funnel_counts SET users = users - 1"},
 			"campaign": {"UPDATE campaigns SET revision = revision - 1", "UPDATE campaigns SET revision = revision + 1"},
 			"event": {
 				"UPDATE events SET time = time + 1 WHERE seq = 20", "UPDATE events SET time = time - 1 WHERE seq = 20",

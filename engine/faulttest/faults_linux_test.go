@@ -322,7 +322,7 @@ func (st *stage) deadlock() {
 	st.until("a deadlock", patience, func() bool {
 		// Many rows written make this transaction the dearer one, so that the server's is given up.
 		_ = exclusive(db, func() {}, "BEGIN", "UPDATE people SET score = score + 1", "UPDATE rewards SET stock = stock + 1",
-			"UPDATE funnel_counters SET events = events + 1", "UPDATE campaigns SET updated_at = updated_at + 1")
+			"UPDATE funnel_counts SET events = events + 1", "UPDATE campaigns SET updated_at = updated_at + 1")
 		return count() >= before+times(3, 10)
 	})
 }

@@ -46,7 +46,7 @@ type field struct {
 	credits     map[step.CreditKey]string
 	shelves     map[string]string
 	grants      map[int64]string
-	counters    map[funnel.Key]funnel.Count
+	counters    map[funnel.Counter]funnel.Count // by key alone
 	entries     []ledger.Entry
 	owed        []step.Owed
 	journal     []event.Event // applied
@@ -62,7 +62,7 @@ type field struct {
 func draft(t tester, d *campaign.Definition) *field {
 	f := &field{
 		t: t, definitions: map[int]*campaign.Definition{1: d}, people: map[int64]string{}, credits: map[step.CreditKey]string{},
-		shelves: map[string]string{}, grants: map[int64]string{}, counters: map[funnel.Key]funnel.Count{},
+		shelves: map[string]string{}, grants: map[int64]string{}, counters: map[funnel.Counter]funnel.Count{},
 		now: monday.UnixMilli(), names: map[string]int64{}, owners: map[string]int64{}, reached: map[int64]int{},
 	}
 	f.state = text(t, step.Campaign{Status: campaign.Draft, Revision: 1, Book: ledger.Book{Campaign: 1}})
@@ -346,7 +346,8 @@ func (f *field) save(w *step.World) {
 		f.grants[g.No] = text(f.t, g)
 	}
 	for _, c := range w.Counters() {
-		key := funnel.Key{Stage: c.Stage, Day: c.Day, Variant: c.Variant, Depth: c.Depth, Source: c.Source}
+		key := c
+		key.Events, key.Users = 0, 0
 		n := f.counters[key]
 		f.counters[key] = funnel.Count{Events: n.Events + c.Events, Users: n.Users + c.Users}
 	}
@@ -704,20 +705,23 @@ func (f *field) checkJournal(state *step.Campaign) {
 	if state.Seq != int64(len(f.journal)) || !bytes.Equal(state.Head, head) {
 		f.t.Errorf("the campaign is at %d, the journal has %d", state.Seq, len(f.journal))
 	}
-	var counters []funnel.Counter
-	for k, n := range f.counters {
+	split := map[string][]funnel.Counter{}
+	for c, n := range f.counters {
 		if n.Users > n.Events {
-			f.t.Errorf("%+v has %+v", k, n)
+			f.t.Errorf("%+v has %+v", c, n)
 		}
-		counters = append(counters, funnel.Counter{Stage: k.Stage, Day: k.Day, Variant: k.Variant, Depth: k.Depth, Source: k.Source, Events: n.Events, Users: n.Users})
+		c.Events, c.Users = n.Events, n.Users
+		split[c.Split] = append(split[c.Split], c)
 	}
-	sums := funnel.Sum(counters)
-	for kind, n := range events {
-		if want := (funnel.Count{Events: n, Users: int64(len(users[kind]))}); sums[kind] != want {
-			f.t.Errorf("stage %s counts %+v, the journal has %+v", kind, sums[kind], want)
+	for _, by := range funnel.Groupings {
+		sums := funnel.Sum(split[by])
+		for kind, n := range events {
+			if want := (funnel.Count{Events: n, Users: int64(len(users[kind]))}); sums[kind] != want {
+				f.t.Errorf("by %s stage %s counts %+v, the journal has %+v", by, kind, sums[kind], want)
+			}
 		}
-	}
-	if len(sums) != len(events) {
-		f.t.Errorf("stages %v, events %v", sums, events)
+		if len(sums) != len(events) {
+			f.t.Errorf("by %s stages %v, events %v", by, sums, events)
+		}
 	}
 }

@@ -140,6 +140,9 @@ func (m *match) play(e event.Event) {
 	}
 	m.played[len(m.played)-1] = e
 	for _, c := range w.Counters() {
+		if c.Split != "day" {
+			continue
+		}
 		key := funnel.Key{Stage: c.Stage, Day: c.Day}
 		n := m.counters[key]
 		m.counters[key] = funnel.Count{Events: n.Events + c.Events, Users: n.Users + c.Users}

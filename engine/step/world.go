@@ -191,20 +191,7 @@ func (w *World) ChangedGrants() []reward.Grant {
 func (w *World) Entries() []ledger.Entry { return w.changed.entries }
 
 // Counters are the funnel increments, in the order of their keys.
-func (w *World) Counters() []funnel.Counter {
-	counters := make([]funnel.Counter, 0, len(w.changed.counts))
-	for k, n := range w.changed.counts {
-		counters = append(counters, funnel.Counter{
-			Campaign: w.Number, Stage: k.Stage, Day: k.Day, Variant: k.Variant, Depth: k.Depth, Source: k.Source,
-			Events: n.Events, Users: n.Users,
-		})
-	}
-	slices.SortFunc(counters, func(a, b funnel.Counter) int {
-		return cmp.Or(cmp.Compare(a.Stage, b.Stage), cmp.Compare(a.Day, b.Day), cmp.Compare(a.Variant, b.Variant),
-			cmp.Compare(a.Depth, b.Depth), cmp.Compare(a.Source, b.Source))
-	})
-	return counters
-}
+func (w *World) Counters() []funnel.Counter { return funnel.Counters(w.Number, w.changed.counts) }
 
 // changed gives the values of the keys that were touched, sorted, so that rows are locked in one order everywhere.
 func changed[K comparable, V any](keys map[K]bool, values map[K]*V, order func(a, b K) int) []V {

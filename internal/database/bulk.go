@@ -75,21 +75,34 @@ func Upserting[T any](db *gorm.DB, rows []T, keyCols, updateCols []string) (Bulk
 	if len(keyCols) == 0 || len(updateCols) == 0 {
 		return Bulk{}, errors.New("database: Upsert needs key columns and columns to update")
 	}
-	return ready(db, rows, keyCols, func(dialect, _ string) string {
-		return onConflictUpdate(dialect, keyCols, updateCols)
+	return ready(db, rows, keyCols, func(dialect string, _ *table) string {
+		return onConflictUpdate(dialect, keyCols, updateCols, func(_, given string) string { return given })
+	})
+}
+
+// Adding makes ready what adds to numbers: a row whose keyCols are new is inserted, and to the addCols of one that is
+// there those of the given one are added. Rows are written as Upsert does it; no two may have one key.
+func Adding[T any](db *gorm.DB, rows []T, keyCols, addCols []string) (Bulk, error) {
+	if len(keyCols) == 0 || len(addCols) == 0 {
+		return Bulk{}, errors.New("database: Adding needs key columns and columns to add to")
+	}
+	return ready(db, rows, keyCols, func(dialect string, t *table) string {
+		return onConflictUpdate(dialect, keyCols, addCols, func(column, given string) string {
+			return quote(t.name) + "." + column + "+" + given
+		})
 	})
 }
 
 // InsertingNew makes ready what InsertNew writes.
 func InsertingNew[T any](db *gorm.DB, rows []T, conflictCols ...string) (Bulk, error) {
-	return ready(db, rows, conflictCols, func(dialect, first string) string {
-		return onConflictIgnore(dialect, conflictCols, first)
+	return ready(db, rows, conflictCols, func(dialect string, t *table) string {
+		return onConflictIgnore(dialect, conflictCols, t.names[0])
 	})
 }
 
 // Inserting makes ready what Insert writes.
 func Inserting[T any](db *gorm.DB, rows []T) (Bulk, error) {
-	return ready(db, rows, nil, func(string, string) string { return "" })
+	return ready(db, rows, nil, func(string, *table) string { return "" })
 }
 
 // Write writes the rows and returns how many; it may be called again after a transaction that was rolled back.
@@ -113,8 +126,8 @@ func (b Bulk) Write(tx *gorm.DB) (int64, error) {
 	return written, nil
 }
 
-// ready makes statements of rows, each ending in what onConflict says; it is told the table's first column.
-func ready[T any](db *gorm.DB, rows []T, keyCols []string, onConflict func(dialect, first string) string) (Bulk, error) {
+// ready makes statements of rows, each ending in what onConflict says.
+func ready[T any](db *gorm.DB, rows []T, keyCols []string, onConflict func(dialect string, t *table) string) (Bulk, error) {
 	if len(rows) == 0 {
 		return Bulk{}, nil
 	}
@@ -127,7 +140,7 @@ func ready[T any](db *gorm.DB, rows []T, keyCols []string, onConflict func(diale
 		return Bulk{}, err
 	}
 	bulk := Bulk{table: t.name}
-	conflict := onConflict(Dialect(db), t.names[0])
+	conflict := onConflict(Dialect(db), t)
 	chunk := min(mostRows, max(1, mostPlaceholders/len(t.fields)))
 	for len(values) > 0 {
 		n := min(chunk, len(values)/len(t.fields))
@@ -141,14 +154,17 @@ func ready[T any](db *gorm.DB, rows []T, keyCols []string, onConflict func(diale
 	return bulk, nil
 }
 
-func onConflictUpdate(dialect string, keyCols, updateCols []string) string {
+// onConflictUpdate sets columns of a row that is there to what become makes of the column and of the value that was given
+// for it.
+func onConflictUpdate(dialect string, keyCols, updateCols []string, become func(column, given string) string) string {
 	sets := make([]string, len(updateCols))
 	for i, c := range updateCols {
+		column := quote(c)
+		given := "excluded." + column
 		if dialect == MySQL {
-			sets[i] = quote(c) + "=VALUES(" + quote(c) + ")" // the spelling that MySQL, MariaDB and TiDB share
-		} else {
-			sets[i] = quote(c) + "=excluded." + quote(c)
+			given = "VALUES(" + column + ")" // the spelling that MySQL, MariaDB and TiDB share
 		}
+		sets[i] = column + "=" + become(column, given)
 	}
 	if dialect == MySQL {
 		return " ON DUPLICATE KEY UPDATE " + strings.Join(sets, ",")

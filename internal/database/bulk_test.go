@@ -112,6 +112,27 @@ func TestUpsert(t *testing.T) {
 	})
 }
 
+func TestAdding(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, db *gorm.DB) {
+		for _, rows := range [][]thing{
+			{{Shelf: 1, Name: "a", Count: 1}, {Shelf: 1, Name: "b", Count: 20}},
+			{{Shelf: 1, Name: "b", Count: 4}, {Shelf: 2, Name: "b", Count: 300}},
+			{},
+		} {
+			bulk, err := database.Adding(db, rows, []string{"shelf", "name"}, []string{"count"})
+			must(t, err)
+			_, err = bulk.Write(db)
+			must(t, err)
+		}
+		var got []int64
+		must(t, db.Model(&thing{}).Order("shelf, name").Pluck("count", &got).Error)
+		if !slices.Equal(got, []int64{1, 24, 300}) {
+			t.Errorf("%v", got)
+		}
+	})
+}
+
 func TestInsertNew(t *testing.T) {
 	t.Parallel()
 
