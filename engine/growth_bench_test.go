@@ -69,7 +69,8 @@ const (
 	growthBatch   = 500
 	growthBacklog = 20_000 // accepted events that wait to be applied; past that senders wait too
 	growthLook    = 100 * time.Millisecond
-	growthSeeds   = 200    // participants who came by themselves
+	growthActive  = 20_000 // participants who bring friends: those who joined last
+	growthFew     = 200    // of a campaign that few share
 	growthJoining = 10     // of so many friends one joins
 	growthReads   = 300    // calls of each report
 	growthSlice   = 50_000 // events of which the costs are compared, at most, so many times
@@ -86,6 +87,7 @@ type growing struct {
 	key     string
 	total   int
 	start   time.Time // of the campaign's first event
+	active  int       // participants who bring friends, the latest of all
 	codes   []string  // of participants, the oldest first
 	joined  int       // friends who were asked whether they join
 	servers []string  // process ids of the database
@@ -111,7 +113,7 @@ func grow(b *testing.B, db *gorm.DB, redisURL string, events int) {
 	fmt.Fprintln(out, "events\tpeople\tevents/s\tCPU µs each\tof it store\tfresh: events/s\tCPU µs each\tof it store\tratio CPU\tratio time\theap MiB\tmemory MiB\tdatabase MiB\t\t"+
 		strings.Join(growthReports, "\t")+"\t")
 	out.Flush() // each line is told when it is there
-	c := g.launch("c")
+	c := g.launch("c", growthActive)
 	at := 0
 	for _, mark := range append(slices.Clone(growthMarks), events) {
 		if mark = min(mark, events); mark > at {
@@ -119,11 +121,12 @@ func grow(b *testing.B, db *gorm.DB, redisURL string, events int) {
 			at = mark
 		}
 	}
+	g.breadth()
 	c.verify(out)
 }
 
-// launch begins a campaign, in which participants are who came by themselves.
-func (g growing) launch(id string) *growing {
+// launch begins a campaign, in which as many participants are who came by themselves.
+func (g growing) launch(id string, active int) *growing {
 	more := strings.Replace(full, "participants: 200000", "participants: 2000000", 1)
 	source := definition(more, "campaign: c\n", "campaign: "+id+"\n",
 		"  invite: {title: Invite, on: subscribe, credit: inviter, revoke_on: unsubscribe}\n",
@@ -137,7 +140,7 @@ func (g growing) launch(id string) *growing {
 	if _, err := g.Turn(g.b.Context(), id, "launch", "bench"); err != nil {
 		g.b.Fatal(err)
 	}
-	g.id, g.codes = id, make([]string, growthSeeds)
+	g.id, g.active, g.codes = id, active, make([]string, active)
 	g.join(0, func(i int) engine.Joining {
 		return engine.Joining{User: "seed-" + strconv.Itoa(i), Nickname: "Seed " + strconv.Itoa(i)}
 	})
@@ -240,8 +243,8 @@ func (g *growing) feed(from, to int) cost {
 	return cost{each(time.Since(began)), each(processorTime("self") - server), each(processorTime(g.servers...) - store)}
 }
 
-// stretch grows the campaign from one size to the next. The last part of it is held against the beginnings of fresh
-// campaigns, slice by slice in turn: the machine's speed is not the same from one moment to the next.
+// stretch grows the campaign from one size to the next. The last part of it is held against a fresh campaign that as
+// many people share, slice by slice in turn: the machine's speed is not the same from one moment to the next.
 func (g *growing) stretch(out *tabwriter.Writer, from, to int) {
 	var here, fresh cost
 	beside := "\t\t\t\t"
@@ -251,10 +254,9 @@ func (g *growing) stretch(out *tabwriter.Writer, from, to int) {
 		slice := min(growthSlice, (to-from)/growthSlices)
 		sample := to - growthSlices*slice
 		g.feed(from, sample)
+		other := g.begun(fmt.Sprintf("fresh-%d", to), growthActive)
 		for n := range growthSlices {
-			other := g.launch(fmt.Sprintf("fresh-%d-%d", to, n))
-			other.feed(0, growthMarks[0])
-			fresh.add(other.feed(growthMarks[0], growthMarks[0]+slice))
+			fresh.add(other.slice(n, slice))
 			here.add(g.feed(sample+n*slice, sample+(n+1)*slice))
 		}
 		beside = fmt.Sprintf("%.0f\t%.0f\t%.0f\tx%.2f\tx%.2f", fresh.rate(), fresh.cpu(), fresh.store, here.cpu()/fresh.cpu(), here.time/fresh.time)
@@ -270,12 +272,36 @@ func (g *growing) stretch(out *tabwriter.Writer, from, to int) {
 	out.Flush()
 }
 
+// begun is a fresh campaign that has its first events.
+func (g growing) begun(id string, active int) *growing {
+	c := g.launch(id, active)
+	c.feed(0, growthMarks[0])
+	return c
+}
+
+// slice sends a campaign that has begun the n-th so many events.
+func (g *growing) slice(n, events int) cost {
+	return g.feed(growthMarks[0]+n*events, growthMarks[0]+(n+1)*events)
+}
+
+// breadth tells what an event costs where many people share, against one where few do: of those who brought many
+// friends lately, one row holds them all.
+func (g growing) breadth() {
+	few, many := g.begun("few", growthFew), g.begun("many", growthActive)
+	var ofFew, ofMany cost
+	for n := range growthSlices {
+		ofFew.add(few.slice(n, growthSlice))
+		ofMany.add(many.slice(n, growthSlice))
+	}
+	fmt.Printf("%d share: %.0f µs an event, %d share: %.0f, x%.2f\n", growthFew, ofFew.cpu(), growthActive, ofMany.cpu(), ofMany.cpu()/ofFew.cpu())
+}
+
 // growthUser is the n-th friend.
 func growthUser(n int) string { return "friend-" + strconv.Itoa(n) }
 
 // event is the n-th event of all. Everybody sees a poster, scans it and follows; then some leave, bind, buy or come by
-// again. The five events of one are spread over those of others, and some come long after. Inviters are
-// met as posts are: the first few bring most.
+// again. The five events of one are spread over those of others, and some come long after. People share when they have
+// just joined, and are met as posts are: a few bring most.
 func (g *growing) event(n int) engine.Incoming {
 	r := rand.New(rand.NewPCG(1, uint64(n)))
 	person, turn := n/5, n%5
@@ -284,7 +310,7 @@ func (g *growing) event(n int) engine.Incoming {
 	}
 	user := growthUser(person)
 	own := rand.New(rand.NewPCG(2, uint64(person)))
-	inviter := g.codes[int(math.Pow(own.Float64(), 3)*float64(len(g.codes)))]
+	inviter := g.codes[len(g.codes)-1-int(math.Pow(own.Float64(), 3)*float64(g.active))]
 	var ev engine.Incoming
 	at := g.start.Add(28 * 24 * time.Hour / time.Duration(g.total) * time.Duration(n))
 	source := []string{"", "moments", "group", "friend", "offline"}[own.IntN(5)]

@@ -63,7 +63,7 @@ func (o *Owed) Values() map[string]string {
 	if o.Facts.Remaining > 0 {
 		v["remaining"] = strconv.Itoa(o.Facts.Remaining)
 	}
-	v["rewards"], v["reviewing"] = o.titles(o.Facts.Rewards), o.titles(o.Facts.Reviewing)
+	v["rewards"], v["reviewing"], v["waiting"] = o.titles(o.Facts.Rewards), o.titles(o.Facts.Reviewing), o.titles(o.Facts.Waiting)
 	return v
 }
 

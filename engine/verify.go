@@ -331,7 +331,9 @@ func (r *replay) compare(scratch *gorm.DB) error {
 		compareTables(r, scratch, "ledger", "seq", func(a, b *ledger.Entry) int { return cmp.Compare(a.Seq, b.Seq) },
 			func(en *ledger.Entry) string { return fmt.Sprint(en.Seq) }),
 		compareTables(r, scratch, "funnel", "split, stage, day, name", func(a, b *funnel.Counter) int { return a.Compare(*b) },
-			func(c *funnel.Counter) string { return strings.Join([]string{c.Stage, strconv.Itoa(c.Day), c.Split, c.Name}, "/") }),
+			func(c *funnel.Counter) string {
+				return strings.Join([]string{c.Stage, strconv.Itoa(c.Day), c.Split, c.Name}, "/")
+			}),
 		r.compareMessages(scratch),
 	)
 }

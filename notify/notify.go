@@ -76,6 +76,7 @@ type Facts struct {
 	Tier      string   `json:"tier,omitempty"`
 	Rewards   []string `json:"rewards,omitempty"`    // names of rewards
 	Reviewing []string `json:"reviewing,omitempty"`  // names of those that a reviewer has still to approve
+	Waiting   []string `json:"waiting,omitempty"`    // names of those that wait for stock or budget
 	Grant     int64    `json:"grant,omitempty"`      // number of the grant it is about
 	InvitedBy string   `json:"invited_by,omitempty"` // code that somebody who is to join came through
 	Text      string   `json:"text,omitempty"`       // a template to use instead of the word's

@@ -55,6 +55,7 @@ func TestFill(t *testing.T) {
 		{"a code in English", notify.DefaultText(notify.English, notify.Delivered), "coupon", `Your reward "10 元券、马克杯" has been handed out.`},
 		{"a poster in English", notify.DefaultText(notify.English, notify.Joined), "nickname", "Here is your own poster. Share it: each friend who scans it and follows counts for you."},
 		{"what is checked", "恭喜达成「{{tier}}」：{{rewards}}；{{reviewing}}审核中，通过后发放。", "reviewing", "恭喜达成「铜牌」：10 元券、马克杯；通过后发放。"},
+		{"what waits", "恭喜达成「{{tier}}」：{{rewards}}！{{waiting}}补货后发放。", "waiting", "恭喜达成「铜牌」：10 元券、马克杯！"},
 		{"what is checked, in a sentence", "恭喜达成「{{tier}}」。{{reviewing}} 审核中。", "reviewing", "恭喜达成「铜牌」。"},
 		{"a name that nobody knows", "你好 {{who}},再见。", "", "你好,再见。"},
 		{"nothing but a name", "{{nickname}}!", "nickname", ""},

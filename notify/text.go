@@ -48,7 +48,7 @@ func DefaultText(language, word string) string {
 var placeholder = regexp.MustCompile(`\{\{\s*([A-Za-z_]+)\s*\}\}`)
 
 // figures are what a part of a sentence is about: where there is no value it says nothing. Without a name it still does.
-var figures = map[string]bool{"count": true, "remaining": true, "coupon": true, "reviewing": true}
+var figures = map[string]bool{"count": true, "remaining": true, "coupon": true, "reviewing": true, "waiting": true}
 
 // Fill puts values where a template names them, like {{nickname}}. What has no value leaves no trace: a name goes with
 // the punctuation around it, a figure with its part of the sentence. Values are cut, freed from control characters and

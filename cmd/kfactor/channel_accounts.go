@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -369,7 +370,11 @@ func writeQR(out, link string) error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(out, picture.Bytes(), 0o644)
+	err = os.WriteFile(out, picture.Bytes(), 0o644)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("there is no folder %s; make it first", filepath.Dir(out))
+	}
+	return err
 }
 
 func movedWords(from, to string) string {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -264,6 +265,9 @@ func TestChannelStatus(t *testing.T) {
 		}
 		if drawn, err := os.ReadFile(picture); err != nil || !strings.HasPrefix(string(drawn), "\x89PNG") {
 			t.Errorf("%d bytes, %v", len(drawn), err)
+		}
+		if r := a.channel("code", code, "-o", filepath.Join(t.TempDir(), "gone", "code.png")); r.code != exitFailed || !strings.Contains(r.stderr, "there is no folder") {
+			t.Errorf("into a folder that is not there: %d %s", r.code, r.stderr)
 		}
 		if again := a.channel("code", code, "--permanent"); again.stdout != first.stdout {
 			t.Errorf("the same again is %s%s", again.stdout, again.stderr)

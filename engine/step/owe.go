@@ -64,8 +64,8 @@ func (w *World) oweProgress(word, task string, e *event.Event, c *campaign.Credi
 	w.owe(owner, notify.Progress, word, e, f)
 }
 
-// oweRewards tells somebody what grants brought them, and apart from it what a reviewer has still to approve; those that
-// wait for stock or budget are told when they are handed out.
+// oweRewards tells somebody what grants brought them, and apart from it what a reviewer has still to approve and what
+// waits for stock or budget; they are told again when those are handed out.
 func (w *World) oweRewards(p *campaign.Person, word, tier string, grants []int64, e *event.Event) {
 	if !w.says(word) {
 		return
@@ -76,6 +76,9 @@ func (w *World) oweRewards(p *campaign.Person, word, tier string, grants []int64
 		switch {
 		case g.State == reward.Review:
 			f.Reviewing = append(f.Reviewing, g.Reward)
+			continue
+		case g.State == reward.Waitlisted:
+			f.Waiting = append(f.Waiting, g.Reward)
 			continue
 		case !g.State.Reserves():
 			continue

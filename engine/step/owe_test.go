@@ -29,6 +29,9 @@ func (f *field) told() string {
 			if len(o.Facts.Reviewing) > 0 {
 				said += fmt.Sprintf(" checking %v", o.Facts.Reviewing)
 			}
+			if len(o.Facts.Waiting) > 0 {
+				said += fmt.Sprintf(" waiting %v", o.Facts.Waiting)
+			}
 		}
 		lines = append(lines, said)
 	}
@@ -87,7 +90,7 @@ func TestOwed(t *testing.T) {
 		f := live(t, talking(), "A", "B")
 		f.post(what{kind: "subscribe", user: "x", code: "A"}, what{kind: "subscribe", user: "y", code: "B"})
 		f.tells("at the tier", "A reward tier_reached bronze [coupon] 0 checking [mug]\nA progress credited x 1/2\n"+
-			"B reward tier_reached bronze [coupon] 0\nB progress credited y 1/2")
+			"B reward tier_reached bronze [coupon] 0 waiting [mug]\nB progress credited y 1/2")
 		f.order(event.CouponsAdded, step.Order{Reward: "coupon", Coupons: 1})
 		f.tells("when a code is there", "A reward delivered bronze [coupon] 1")
 		f.order(event.GrantApproved, step.Order{Grant: 2})

@@ -71,7 +71,7 @@ var webAddress = regexp.MustCompile(`^https?://[^\s"<>/]+(/[^\s"<>]*|\?[^\s"<>]*
 var platformEvents = []string{"scan", "subscribe", "unsubscribe"}
 
 // noticeNames are the placeholders of notices: what a message tells.
-var noticeNames = []string{"name", "text", "time", "nickname", "invitee", "task", "count", "remaining", "tier", "rewards", "reviewing", "coupon", "code"}
+var noticeNames = []string{"name", "text", "time", "nickname", "invitee", "task", "count", "remaining", "tier", "rewards", "reviewing", "waiting", "coupon", "code"}
 
 // File is a whole channels.yaml.
 type File struct {
