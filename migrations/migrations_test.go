@@ -82,10 +82,16 @@ func TestFunnelIsCarriedOver(t *testing.T) {
 		var got []counter
 		must(db.Raw("SELECT split, day, name, events, users FROM funnel_counts WHERE campaign = 1 AND stage = 'scan' ORDER BY split, day, name").Scan(&got).Error)
 		want := []counter{
-			{"day", 20260301, "", 12, 5}, {"day", 20260302, "", 11, 4},
-			{"depth", 20260301, "1", 5, 3}, {"depth", 20260301, "2", 7, 2}, {"depth", 20260302, "10", 11, 4},
-			{"source", 20260301, "", 7, 2}, {"source", 20260301, "moments", 5, 3}, {"source", 20260302, "moments", 11, 4},
-			{"variant", 20260301, "a", 12, 5}, {"variant", 20260302, "b", 11, 4},
+			{"day", 20260301, "", 12, 5},
+			{"day", 20260302, "", 11, 4},
+			{"depth", 20260301, "1", 5, 3},
+			{"depth", 20260301, "2", 7, 2},
+			{"depth", 20260302, "10", 11, 4},
+			{"source", 20260301, "", 7, 2},
+			{"source", 20260301, "moments", 5, 3},
+			{"source", 20260302, "moments", 11, 4},
+			{"variant", 20260301, "a", 12, 5},
+			{"variant", 20260302, "b", 11, 4},
 		}
 		if !reflect.DeepEqual(got, want) {
 			t.Errorf("got  %v\nwant %v", got, want)
