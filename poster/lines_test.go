@@ -53,6 +53,7 @@ func inEveryScript() poster.Template {
 }
 
 func TestScripts(t *testing.T) {
+	t.Parallel()
 	press, err := poster.Compile(inEveryScript(), func(string) ([]byte, error) { return encodePNG(meadowPhoto(1000, 1230)), nil })
 	if err != nil {
 		t.Fatal(err)

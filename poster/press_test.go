@@ -129,6 +129,7 @@ func lineOf(t testing.TB, value string, person poster.Person) image.Image {
 }
 
 func TestPrint(t *testing.T) {
+	t.Parallel()
 	t.Run("LooksAsItDidBefore", func(t *testing.T) {
 		golden(t, "spring", halved(decode(t, printed(t, compile(t, spring()), "png", lin()))))
 		golden(t, "autumn", halved(decode(t, printed(t, compile(t, autumn()), "png", lin()))))
@@ -334,6 +335,7 @@ func TestAvatar(t *testing.T) {
 }
 
 func TestQR(t *testing.T) {
+	t.Parallel()
 	templates := []poster.Template{spring(), autumn()}
 	presses := []*poster.Press{compile(t, templates[0]), compile(t, templates[1])}
 	var jpegs []image.Image

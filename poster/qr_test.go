@@ -26,6 +26,7 @@ func around(img image.Image, is func(rgba []uint8) bool) image.Rectangle {
 }
 
 func TestPlacing(t *testing.T) {
+	t.Parallel()
 	link := "https://kf.example.com/r/7k2m9qx4tb-ab" // 29 modules a side, with the quiet zone 37
 
 	t.Run("ACodeKeepsToItsBoxAndToTheGridWhereTheBoxAllowsIt", func(t *testing.T) {

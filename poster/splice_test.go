@@ -81,6 +81,7 @@ func anybody(t *rapid.T) poster.Person {
 }
 
 func TestSplicing(t *testing.T) {
+	t.Parallel()
 	t.Run("APosterIsWhatItWouldBeWithoutSplicing", func(t *testing.T) {
 		rapid.Check(t, func(t *rapid.T) {
 			template := anyTemplate(t)
