@@ -192,6 +192,20 @@ func TestOutbox(t *testing.T) {
 	})
 }
 
+// TestARewardThatWaitsForStock holds that whoever reaches a tier too late hears what they wait for, and nothing of what
+// they did not get.
+func TestARewardThatWaitsForStock(t *testing.T) {
+	t.Parallel()
+	h := onChannel(t, databasetest.SQLite(t))
+	id := h.launch(channelled(strings.NewReplacer("stock: 100", "stock: 1", "{invite: 2}", "{invite: 1}").Replace(spring) +
+		"messages: {tier_reached: \"恭喜达成「{{tier}}」:{{rewards}}!{{waiting}} 补货后发放。\"}\n"))
+	for _, user := range []string{"A", "B"} {
+		h.post(id, what{kind: "subscribe", user: "friend-of-" + user, code: h.join(id, user).Code})
+	}
+	_, said := h.take(10)
+	want(t, said, "A 恭喜达成「bronze」:Coupon!", "B 恭喜达成「bronze」!Coupon 补货后发放。")
+}
+
 func TestWhatMayBeOwed(t *testing.T) {
 	t.Parallel()
 	h := onChannel(t, databasetest.SQLite(t))
