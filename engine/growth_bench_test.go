@@ -284,8 +284,8 @@ func (g *growing) slice(n, events int) cost {
 	return g.feed(growthMarks[0]+n*events, growthMarks[0]+(n+1)*events)
 }
 
-// breadth tells what an event costs where many people share, against one where few do: of those who brought many
-// friends lately, one row holds them all.
+// breadth tells what an event costs where many people share, against one where few do: the row of somebody who brought
+// many friends of a batch is written once.
 func (g growing) breadth() {
 	few, many := g.begun("few", growthFew), g.begun("many", growthActive)
 	var ofFew, ofMany cost

@@ -44,16 +44,16 @@ const (
 	heldTries = 20  // goes
 )
 
-// waiting is what is sealed of a push that is held: it is worked on with the channels that the account served when it
+// heldPush is what is sealed of a push that is held: it is worked on with the channels that the account served when it
 // came, whatever is moved meanwhile.
-type waiting struct {
+type heldPush struct {
 	Push  wire.Push
 	Moves moves
 }
 
 // hold keeps a push for later. The fan is told to come again: an answer would come too late.
 func (d *desk) hold(ctx context.Context, p wire.Push, open []byte, moved moves) (reply []byte, result string, err error) {
-	text, err := json.Marshal(waiting{p, moved})
+	text, err := json.Marshal(heldPush{p, moved})
 	if err != nil {
 		panic(err) // of texts and numbers
 	}
@@ -111,7 +111,7 @@ func (d *desk) hearFan(ctx context.Context, pushes []held) error {
 		if err != nil {
 			return err
 		}
-		var w waiting
+		var w heldPush
 		if err := json.Unmarshal([]byte(text), &w); err != nil {
 			return err
 		}

@@ -76,16 +76,13 @@ func (w *World) oweRewards(p *campaign.Person, word, tier string, grants []int64
 		switch {
 		case g.State == reward.Review:
 			f.Reviewing = append(f.Reviewing, g.Reward)
-			continue
 		case g.State == reward.Waitlisted:
 			f.Waiting = append(f.Waiting, g.Reward)
-			continue
-		case !g.State.Reserves():
-			continue
-		}
-		f.Rewards = append(f.Rewards, g.Reward)
-		if f.Grant == 0 && g.Coupon != 0 {
-			f.Grant = no
+		case g.State.Reserves():
+			f.Rewards = append(f.Rewards, g.Reward)
+			if f.Grant == 0 && g.Coupon != 0 {
+				f.Grant = no
+			}
 		}
 	}
 	if tier != "" || len(f.Rewards) > 0 {

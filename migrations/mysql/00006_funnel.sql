@@ -13,6 +13,7 @@ CREATE TABLE IF NOT EXISTS funnel_counts (
   PRIMARY KEY (campaign, split, stage, day, name)
 ) DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
 
+-- There, but for a start that was cut short after the last statement.
 CREATE TABLE IF NOT EXISTS funnel_counters (
   campaign BIGINT NOT NULL,
   stage VARCHAR(32) NOT NULL,
